@@ -1,0 +1,5 @@
+"""bouncekit: why did it bounce, whose fault is it, and which addresses must come off the list?"""
+
+from bouncekit.classify import classify
+
+__all__ = ["classify"]

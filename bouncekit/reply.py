@@ -1,0 +1,202 @@
+"""What a reply says, as expressions over its text: codes, words, template, delay.
+
+Real text is dirty: `550 550 ...`, `550-...` continued lines, `550 5 2 1`, `ERROR_CODE :550`,
+`smtp; 550 5.1.1`, `(#5.1.1)`, and numbers that only look like codes (dates, ports, IPs, sizes).
+Every function takes an expression of the raw text and returns an expression; none needs a frame.
+"""
+
+import polars as pl
+
+# Longer texts are bounce mails pasted whole; the reason stands in the first few thousand characters.
+LONGEST_TEXT = 4_000
+
+# A failure code stands at the start of the text or of a line, behind a mark that introduces a
+# quotation (`said: 550`, `(550`, `#550`), or behind the word for one (`error 550`, `code 550`),
+# and is followed by what follows a code: a blank, a hyphen, a mark, the end.
+_BEFORE_CODE = (
+    r"(?:^|[\n\r:;#(=>\]\"'|*]|\\n|\b(?:error|code|said|says|reply|replied|returned|status|reason|with)\b)"
+    r"[\s\-–—(:;#\"'<=]*"
+)
+_AFTER_CODE = r"(?:[\s\-–—:;,#)(\"'_]|\\n|\.(?:\s|$)|$)"
+_FAILURE_CODE = rf"(?i){_BEFORE_CODE}([45][0-9][0-9]){_AFTER_CODE}"
+_ANY_CODE = rf"(?i){_BEFORE_CODE}([2345][0-9][0-9]){_AFTER_CODE}"
+# Inside a sentence only an enhanced code behind it makes a number a reply code.
+_CODE_IN_SENTENCE = r"(?:^|[^0-9.:/@\w-])([45][0-9][0-9])[\s-]#?[245]\.[0-9]\.[0-9]"
+
+# RFC 3463 §2: class "." subject "." detail. One digit of subject and at most three of detail keep
+# versions (4.92.3), dates (6.5.2010) and IP addresses out; blanks around the dots occur.
+_ENHANCED_CODE = (
+    r"(?:^|[\s(#:;\-<\[=,\"'>])([245])\s?\.\s?([0-9])\s?\.\s?([0-9]{1,3})"
+    r"(?:[^0-9.\w]|\.?(?:\s|$)|\.[^0-9])"
+)
+# `550 5 2 1 mail from ...`: the dots were lost on the way.
+_UNDOTTED_CODE = r"(?:^|\D)[45][0-9][0-9][ -]([45]) ([0-9]) ([0-9]{1,3})(?:\s|$)"
+
+_LATIN = {
+    "à": "a", "á": "a", "â": "a", "ã": "a", "ä": "a", "å": "a", "ą": "a", "ç": "c", "ć": "c",
+    "č": "c", "ď": "d", "è": "e", "é": "e", "ê": "e", "ë": "e", "ę": "e", "ě": "e", "ğ": "g",
+    "ì": "i", "í": "i", "î": "i", "ï": "i", "ı": "i", "ł": "l", "ñ": "n", "ń": "n", "ň": "n",
+    "ò": "o", "ó": "o", "ô": "o", "õ": "o", "ö": "o", "ø": "o", "ő": "o", "ř": "r", "ś": "s",
+    "š": "s", "ş": "s", "ß": "ss", "ť": "t", "ù": "u", "ú": "u", "û": "u", "ü": "u", "ů": "u",
+    "ű": "u", "ý": "y", "ÿ": "y", "ż": "z", "ź": "z", "ž": "z",
+}  # fmt: skip
+
+# The hosts of public blocklists are the one kind of host name that says why.
+_BLOCKLIST_HOSTS = {
+    f"{name}.{tld}": f" {name} "
+    for name, tld in (
+        ("spamhaus", "org"),
+        ("spamcop", "net"),
+        ("sorbs", "net"),
+        ("barracudacentral", "org"),
+        ("uceprotect", "net"),
+        ("surbl", "org"),
+        ("uribl", "com"),
+        ("invaluement", "com"),
+        ("surriel", "com"),
+    )
+}
+
+# Words that carry no cause. Without them "the mailbox of this user is currently full" and
+# "mailbox full" read alike, so that one phrase serves both.
+_FILLERS = (
+    "a an the this that these those your you our we us my his her their its it "
+    "is are was were be been being am has had do does did will would shall "
+    "to of for and currently presently now sorry please just very already also "
+    "el la los las le les un une una der die das den dem des ein eine il lo gli os "
+    "de du del da dos di su sua seu votre ihre ihr ist wurde wird est esta es sono"
+).split()
+_MARKS = r"""[\s,;:()\[\]<>"'`´’‘“”„«»!?*{}|~=_#/\\&+^$%–—-]"""
+_ADDRESS = r"""[^\s<>()\[\]"',;:]*@[^\s<>()\[\]"',;:]*"""
+_URL = r"https?://\S*|(?:[a-z0-9-]+\.)+[a-z0-9-]+/\S*"
+# Host names end in a short last label or hold a hyphen; RESOLVER.ADR.RecipNotFound is a word of Exchange.
+_HOST = r"(?:[a-z0-9-]+\.)+[a-z]{2,3}\b|[a-z0-9]+(?:-[a-z0-9]+)+\.[a-z0-9]\S*|(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
+_ATTEMPT = r"\b(?:that |who |which |whom )?you(?: have| are)? (?:tried|trying) to (?:reach|contact|send|deliver|write)\b"
+_CODES = r"\b[2345][0-9][0-9]\b|\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b"
+_NOISE = (
+    rf"(?:{_ATTEMPT}|{_URL}|{_ADDRESS}|{_HOST}|{_MARKS}|\.{{2,}}|\.(?:\s|$)|{_CODES}"
+    rf"|\b(?:{'|'.join(dict.fromkeys(_FILLERS))})\b)+"
+)
+
+
+def reply_code(reply: pl.Expr) -> pl.Expr:
+    """Give the SMTP reply code (RFC 5321 §4.2) that the text quotes, as Int16, else null.
+
+    A failure code (4yz, 5yz) goes before a success code: transcripts quote both.
+
+    >>> pl.select(reply_code(pl.lit("SMTP error from remote mail server: 550 No such user"))).item()
+    550
+    >>> pl.select(reply_code(pl.lit("Gave up on 192.0.2.25 port 587 after 450 seconds"))).item()
+    """
+    text = _bounded(reply)
+    return (
+        pl.coalesce(
+            text.str.extract(_FAILURE_CODE),
+            text.str.extract(_CODE_IN_SENTENCE),
+            text.str.extract(_ANY_CODE),
+        )
+        .cast(pl.Int16)
+        .alias("reply_code")
+    )
+
+
+def enhanced_code(reply: pl.Expr) -> pl.Expr:
+    """Give the enhanced status code (RFC 3463) in the text as String such as "5.1.1", else null.
+
+    >>> pl.select(enhanced_code(pl.lit("550 5. 5. 1 protocol error"))).item()
+    '5.5.1'
+    """
+    text = _bounded(reply)
+    return pl.coalesce(
+        _joined(text.str.extract_groups(_ENHANCED_CODE)),
+        _joined(text.str.extract_groups(_UNDOTTED_CODE)),
+    ).alias("enhanced_code")
+
+
+def words(reply: pl.Expr) -> pl.Expr:
+    """Reduce the text to the words that can name a cause, each between single blanks.
+
+    Lower-cased, without accents, marks, codes, addresses, URLs, hyphenated host names and words
+    that carry no cause: what is in a name can never decide.
+
+    >>> pl.select(words(pl.lit("552-5.2.2 The mailbox of <full@example.org> is full."))).item()
+    ' mailbox full '
+    """
+    text = _bounded(reply).str.to_lowercase().str.replace_many(_LATIN | _BLOCKLIST_HOSTS)
+    return pl.concat_str(pl.lit(" "), text.str.replace_all(_NOISE, " "), pl.lit(" ")).str.replace_all(
+        "  ", " ", literal=True
+    ).alias("words")
+
+
+_TEMPLATE = (
+    (_ADDRESS, "<address>"),
+    (r"https?://\S+", "<url>"),
+    (r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b|\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{0,4}\b", "<ip>"),
+    (r"\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b", "<host>"),
+    (r"\b[a-z_-]*[0-9][a-z0-9_-]{7,}\b", "<id>"),
+    (r"\b[0-9]{4,}\b", "<number>"),
+    (r"\s+", " "),
+)
+
+
+def template(reply: pl.Expr) -> pl.Expr:
+    """Mask what differs from message to message, so that equal replies group and can be shown.
+
+    Addresses, URLs, IP addresses, host names, ids and long numbers become `<address>`, `<url>`,
+    `<ip>`, `<host>`, `<id>` and `<number>`; codes and words stay.
+
+    >>> pl.select(template(pl.lit("550 5.1.1 <ann@example.org>: no such user"))).item()
+    '550 5.1.1 <address>: no such user'
+    """
+    text = _bounded(reply).str.to_lowercase()
+    for pattern, name in _TEMPLATE:
+        text = text.str.replace_all(pattern, name)
+    return text.str.replace_all("<<", "<", literal=True).str.replace_all(
+        ">>", ">", literal=True
+    ).str.strip_chars().alias("template")
+
+
+_DELAY = (
+    r"(?i)(?:try again|retry|come back|wait|greylisted|greylisting|blocked|reconnect|resend)"
+    r"\D{0,30}?([0-9]{1,6})\s*(s|sec|secs|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b"
+)
+_CLOCK_DELAY = r"(?i)(?:try again|retry|wait|greylist)\D{0,30}?([0-9]{1,2}):([0-9]{2}):([0-9]{2})\b"
+
+
+def retry_after(reply: pl.Expr) -> pl.Expr:
+    """Give the delay that the receiver asks for, as Duration(us), else null.
+
+    >>> pl.select(retry_after(pl.lit("450 4.2.0 Greylisted, try again in 300 seconds"))).item()
+    datetime.timedelta(seconds=300)
+    """
+    text = _bounded(reply)
+    number = text.str.extract(_DELAY, 1).cast(pl.Int64)
+    unit = text.str.extract(_DELAY, 2).str.to_lowercase().str.slice(0, 1)
+    clock = text.str.extract_groups(_CLOCK_DELAY)
+    seconds = (
+        clock.struct.field("1").cast(pl.Int64) * 3600
+        + clock.struct.field("2").cast(pl.Int64) * 60
+        + clock.struct.field("3").cast(pl.Int64)
+    )
+    return pl.coalesce(
+        pl.duration(seconds=seconds),
+        pl.when(unit == "h")
+        .then(pl.duration(hours=number))
+        .when(unit == "m")
+        .then(pl.duration(minutes=number))
+        .otherwise(pl.duration(seconds=number)),
+    ).alias("retry_after")
+
+
+def _bounded(reply: pl.Expr) -> pl.Expr:
+    return reply.str.head(LONGEST_TEXT)
+
+
+def _joined(groups: pl.Expr) -> pl.Expr:
+    return pl.concat_str(
+        groups.struct.field("1"),
+        groups.struct.field("2"),
+        groups.struct.field("3"),
+        separator=".",
+        ignore_nulls=False,
+    )

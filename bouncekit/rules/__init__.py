@@ -1,0 +1,188 @@
+"""The knowledge as data: phrases and codes from TOML, checked and spelled out for one pass over the text."""
+
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bouncekit import reply as reply_text
+from bouncekit.errors import BouncekitError
+from bouncekit.schema import CATEGORIES
+
+# In this order: what stands in an earlier file outranks what stands in a later one.
+LAYERS = ("exact.toml", "phrases.toml", "general.toml")
+
+_SET = re.compile(r"\{(\w+)\}")
+# Chinese, Japanese and Korean write no blanks between words, so a phrase of theirs has no edges.
+_WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+# These events name their own cause.
+_CATEGORY_OF_EVENT = {"complaint": "complaint", "auto_reply": "auto_reply", "dropped": "suppressed"}
+
+Sets = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase as written: where it stands, what it means, and a reply that it must win."""
+
+    file: str
+    category: str
+    text: str
+    example: str
+
+    @property
+    def rule(self) -> str:
+        """The phrase's id, as in the column `rule`."""
+        return f"{self.category}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All that classify() knows, as one numbered table of evidence.
+
+    `evidence` has a row per spelled-out phrase, in order of precedence, then a row per event,
+    verdict of an export, and code: key (String, as it stands in the data; a phrase as it stands in
+    `reply.words`), certainty (the kind of evidence), category, because (String, for people), rule
+    (String). `vague_from` is the number of the first phrase of the vague layer.
+    """
+
+    phrases: tuple[Phrase, ...]
+    evidence: pl.DataFrame
+    vague_from: int
+
+    def numbers(self, kind: str) -> dict[str, int]:
+        """Give the row number of each key of a kind: phrase, event, class, outranking, enhanced, reply."""
+        rows = self.evidence.with_row_index("number").filter(pl.col("kind") == kind)
+        return dict(zip(rows["key"], rows["number"], strict=True))
+
+
+@cache
+def builtin() -> Rules:
+    """Give the rules that come with bouncekit."""
+    return _rules([(name, _package_toml(name)) for name in LAYERS])
+
+
+@cache
+def with_own(path: str) -> Rules:
+    """Give the built-in rules with the user's own TOML file, of the same shape, on top of them.
+
+    Raises BouncekitError naming the file and the entry if it cannot be read, has an unknown
+    category or set of words, or a phrase that says nothing.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise BouncekitError(f"{path}: not readable as TOML ({problem}); mend that place.") from None
+    return _rules([(path, content), *((name, _package_toml(name)) for name in LAYERS)])
+
+
+@cache
+def table(file: str) -> dict[str, list[str]]:
+    """Give a table of names and the words by which replies name them, in order of precedence."""
+    (names,) = _package_toml(file).values()
+    return dict(names)
+
+
+def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
+    phrases = tuple(phrase for file, content in layers for phrase in _phrases(file, content))
+    codes = _package_toml("codes.toml")
+    literals = _literals(phrases, _package_toml("words.toml"))
+    vague = [phrase.rule for phrase in phrases if phrase.file == LAYERS[-1]]
+    return Rules(
+        phrases=phrases,
+        evidence=pl.concat(
+            [
+                literals,
+                _lookup("event", "source_class", _CATEGORY_OF_EVENT),
+                _lookup("class", "source_class", _package_toml("source_classes.toml")),
+                _lookup("outranking", "enhanced_code", codes["outranks_general"]),
+                _lookup("enhanced", "enhanced_code", _both_classes(codes["enhanced"])),
+                _lookup("reply", "reply_code", codes["reply"]),
+            ]
+        ),
+        vague_from=literals.with_row_index().filter(pl.col("rule").is_in(vague))["index"][0],
+    )
+
+
+def _lookup(kind: str, certainty: str, categories: dict[str, str]) -> pl.DataFrame:
+    """Give the evidence of a table of exact keys."""
+    return pl.DataFrame({"key": list(categories), "category": list(categories.values())}).select(
+        "key",
+        pl.lit(kind).alias("kind"),
+        pl.lit(certainty).alias("certainty"),
+        "category",
+        pl.col("key").alias("because"),
+        pl.concat_str(pl.lit(certainty.replace("_", " ") + ": "), "key").alias("rule"),
+    )
+
+
+def _both_classes(categories: dict[str, str]) -> dict[str, str]:
+    return {f"{c}.{code}": category for code, category in categories.items() for c in "45"}
+
+
+def _package_toml(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
+    for category, entries in content.items():
+        if category not in CATEGORIES:
+            raise BouncekitError(
+                f"{file}: [{category}] is no category; use one of {', '.join(CATEGORIES)}."
+            )
+        if not isinstance(entries, dict):
+            raise BouncekitError(
+                f'{file}: [{category}] must hold lines such as "phrase" = "a reply it must win".'
+            )
+        for text, example in entries.items():
+            if not isinstance(example, str):
+                raise BouncekitError(
+                    f"{file}: [{category}] '{text}' needs a reply it must win, as text in quotes."
+                )
+            yield Phrase(file, category, text, example)
+
+
+def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
+    spelled = [(spelling, phrase) for phrase in phrases for spelling in _spellings(phrase, sets)]
+    frame = pl.DataFrame(
+        {
+            "spelling": [spelling for spelling, _ in spelled],
+            "category": [phrase.category for _, phrase in spelled],
+            "rule": [phrase.rule for _, phrase in spelled],
+        }
+    ).with_columns(key=reply_text.words(pl.col("spelling")))
+    if not (empty := frame.filter(pl.col("key").str.strip_chars() == "")).is_empty():
+        raise BouncekitError(
+            f"'{empty['rule'][0]}' says nothing once filler words are dropped; use more telling words."
+        )
+    bare = pl.col("key").str.strip_chars()
+    return frame.select(
+        pl.when(bare.str.contains(_WITHOUT_BLANKS)).then(bare).otherwise("key").alias("key"),
+        pl.lit("phrase").alias("kind"),
+        pl.lit("text").alias("certainty"),
+        "category",
+        bare.alias("because"),
+        "rule",
+    ).unique("key", keep="first", maintain_order=True)
+
+
+def _spellings(phrase: Phrase, sets: Sets) -> Iterator[str]:
+    """Spell the phrase out for every combination of the sets it names."""
+    parts = _SET.split(phrase.text)
+    unknown = [name for name in parts[1::2] if name not in sets]
+    if unknown:
+        raise BouncekitError(
+            f"{phrase.file}: [{phrase.category}] '{phrase.text}' names {{{unknown[0]}}}, which is no "
+            f"set of words; use one of {', '.join(sorted(sets))}."
+        )
+    choices = [sets[part] if i % 2 else [part] for i, part in enumerate(parts)]
+    return ("".join(words) for words in itertools.product(*choices))
