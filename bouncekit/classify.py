@@ -13,13 +13,29 @@ from bouncekit.schema import (
     BOUNCES,
     CLASSIFICATION,
     FAULT_OF,
+    NO_FAILURE,
     Category,
     Certainty,
     Fault,
 )
 
-# Events that are no failure have no cause.
-_NO_FAILURE = ("delivery", "engagement", "unsubscribe", "unreadable")
+# A receiver that refuses before RCPT TO (RFC 5321 §3.3) has not heard of any recipient: what it
+# says of a user or a domain, it says of the sender. Postfix, Exim and qmail report the stage.
+_BEFORE_RCPT = (
+    r" in reply (?:mail from|helo|ehlo) "
+    r"| after (?:pipelined )?(?:mail from|helo|ehlo|initial connection) "
+    r"| but (?:sender rejected|greeting failed) | refused talk me "
+)
+_MEANT_OF_SENDER = {
+    "unknown_user": "sender_refused",
+    "inactive_mailbox": "sender_refused",
+    "moved": "sender_refused",
+    "recipient_refused": "sender_refused",
+    "unknown_domain": "sender_dns",
+}
+
+
+_REPLY = pl.col("reply")
 
 
 @overload
@@ -49,9 +65,22 @@ def classify(
             f"The frame has no column 'reply' (it has {', '.join(names) or 'none'}); "
             "rename the column that holds the SMTP reply, or read the export with bk.read()."
         )
-    known = knowledge.builtin() if rules is None else knowledge.with_own(str(rules))
-    classified = _classified(lazy, names, known)
-    return classified.collect() if isinstance(frame, pl.DataFrame) else classified
+    classified = _classified(lazy, names, _known(rules))
+    return classified.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else classified
+
+
+def phrases_in(reply: str, rules: str | PathLike[str] | None = None) -> list[tuple[str, str]]:
+    """Give every phrase found in one reply as (category, phrase), the winner first."""
+    known = _known(rules)
+    keys = known.numbers("phrase")
+    words = pl.select(reply_text.words(pl.lit(reply))).to_series()
+    found = words.str.extract_many(pl.Series([list(keys)]), overlapping=True).item()
+    rows = known.evidence[sorted({keys[key] for key in found})]
+    return list(rows.select("category", "because").iter_rows())
+
+
+def _known(rules: str | PathLike[str] | None) -> Rules:
+    return knowledge.builtin() if rules is None else knowledge.with_own(str(rules))
 
 
 def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFrame:
@@ -61,20 +90,22 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
         lazy.drop([name for name in CLASSIFICATION if name in names])
         .with_columns(pl.lit(None, BOUNCES[name]).alias(name) for name in absent)
         .with_columns(
-            reply_code=_filled("reply_code", names, reply_text.reply_code(pl.col("reply"))),
-            enhanced_code=_filled("enhanced_code", names, reply_text.enhanced_code(pl.col("reply"))),
-            _phrase=_winning_phrase(reply_text.words(pl.col("reply")), rules),
+            reply_code=_filled("reply_code", names, reply_text.reply_code(_REPLY)),
+            enhanced_code=_filled("enhanced_code", names, reply_text.enhanced_code(_REPLY)),
+            _words=reply_text.words(_REPLY),
         )
+        .with_columns(_phrase=_winning_phrase(pl.col("_words"), rules))
         .with_columns(_evidence=_evidence(rules))
         .with_columns(_cause(rules))
+        .with_columns(_of_sender())
         .with_columns(
             fault=pl.col("category").replace_strict(FAULT_OF, default="none", return_dtype=Fault),
             permanent=_permanent(),
-            retry_after=reply_text.retry_after(pl.col("reply")),
+            retry_after=reply_text.retry_after(_REPLY),
             provider=_provider(),
         )
         .with_columns(blocklist=_blocklist(), conflict=_conflict(rules))
-        .drop("_phrase", "_evidence", *absent)
+        .drop("_words", "_phrase", "_evidence", *absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
 
@@ -85,7 +116,7 @@ def _filled(name: str, names: list[str], parsed: pl.Expr) -> pl.Expr:
 
 
 def _winning_phrase(words: pl.Expr, rules: Rules) -> pl.Expr:
-    """Give the number of the first of all phrases in the text (UInt32): one pass for all of them."""
+    """Give the number of the first of all phrases in the text (UInt32), in one pass for all."""
     phrases = list(rules.numbers("phrase"))
     found = words.str.extract_many(pl.lit(pl.Series(phrases)).implode(), overlapping=True)
     numbers = pl.element().cast(pl.Enum(phrases)).to_physical()
@@ -93,13 +124,15 @@ def _winning_phrase(words: pl.Expr, rules: Rules) -> pl.Expr:
 
 
 def _evidence(rules: Rules) -> pl.Expr:
-    """Give the number of the evidence that decides: exact words, exact codes, vague words, codes."""
+    """Give the number of what decides: exact words, exact codes, vague words, then codes."""
     phrase = pl.col("_phrase")
-    is_vague = phrase.is_null() | (phrase >= rules.vague_from)
-    enhanced = pl.col("enhanced_code")
+    vague = pl.when(phrase >= rules.vague_from).then(_said("because", rules, phrase))
+    code = pl.col("enhanced_code")
+    code_and_words = pl.concat_str(code, vague, separator=" ")
     decides = pl.coalesce(
         _number(pl.col("event").cast(pl.String), rules, "event"),
-        pl.when(is_vague).then(_number(enhanced, rules, "outranking")),
+        _number(code_and_words, rules, "outranking"),
+        pl.when(phrase.is_null() | vague.is_not_null()).then(_number(code, rules, "outranking")),
         phrase,
         _number(pl.col("source_class").str.to_lowercase(), rules, "class"),
         _by_code(rules),
@@ -121,7 +154,7 @@ def _number(key: pl.Expr, rules: Rules, kind: str) -> pl.Expr:
 
 
 def _is_failure() -> pl.Expr:
-    return ~pl.col("event").cast(pl.String).is_in(_NO_FAILURE).fill_null(False)
+    return ~pl.col("event").cast(pl.String).is_in(NO_FAILURE).fill_null(False)
 
 
 def _cause(rules: Rules) -> list[pl.Expr]:
@@ -135,6 +168,20 @@ def _cause(rules: Rules) -> list[pl.Expr]:
     ]
 
 
+def _of_sender() -> list[pl.Expr]:
+    """Turn what was said of the sender, before any recipient was named, into the sender's fault."""
+    category = pl.col("category").cast(pl.String)
+    meant = category.replace_strict(_MEANT_OF_SENDER, default=None)
+    is_meant = meant.is_not_null() & pl.col("_words").str.contains(_BEFORE_RCPT)
+    return [
+        pl.when(is_meant).then(meant).otherwise(category).cast(Category).alias("category"),
+        pl.when(is_meant)
+        .then(pl.col("rule") + " (said before any recipient was named)")
+        .otherwise("rule")
+        .alias("rule"),
+    ]
+
+
 def _said(column: str, rules: Rules, evidence: pl.Expr | None = None) -> pl.Expr:
     numbers = pl.Series(range(rules.evidence.height), dtype=pl.UInt32)
     number = pl.col("_evidence") if evidence is None else evidence
@@ -145,7 +192,8 @@ def _permanent() -> pl.Expr:
     """True for 5yz (RFC 5321 §4.2.1), false for 4yz, null where no code was given."""
     reply_class = pl.col("reply_code") // 100
     enhanced_class = pl.col("enhanced_code").str.head(1).cast(pl.Int16, strict=False)
-    return pl.coalesce(reply_class, enhanced_class).replace_strict({5: True, 4: False}, default=None)
+    code_class = pl.coalesce(reply_class, enhanced_class)
+    return code_class.replace_strict({5: True, 4: False}, default=None)
 
 
 def _conflict(rules: Rules) -> pl.Expr:
@@ -170,16 +218,14 @@ def _named(text: pl.Expr, table: str) -> pl.Expr:
 
 
 def _provider() -> pl.Expr:
-    """Give who spoke: known by the remote host, else by the recipient's domain, else by the text."""
+    """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
     host = pl.col("remote_mta").str.to_lowercase()
     domain = pl.col("recipient").str.extract("(@[^@]*)$").str.to_lowercase()
-    text = pl.col("reply").str.head(reply_text.LONGEST_TEXT).str.to_lowercase()
+    text = _REPLY.str.head(reply_text.LONGEST_TEXT).str.to_lowercase()
     return pl.coalesce(_named(source, "providers.toml") for source in (host, domain, text))
 
 
 def _blocklist() -> pl.Expr:
-    text = pl.col("reply").str.head(reply_text.LONGEST_TEXT).str.to_lowercase()
+    text = _REPLY.str.head(reply_text.LONGEST_TEXT).str.to_lowercase()
     named = _named(text, "blocklists.toml")
     return pl.when(pl.col("category") == "blocklisted").then(named)
-
-

@@ -7,7 +7,7 @@ Every function takes an expression of the raw text and returns an expression; no
 
 import polars as pl
 
-# Longer texts are bounce mails pasted whole; the reason stands in the first few thousand characters.
+# Longer texts are bounce mails pasted whole; the reason stands in their first few thousand signs.
 LONGEST_TEXT = 4_000
 
 # A failure code stands at the start of the text or of a line, behind a mark that introduces a
@@ -60,22 +60,28 @@ _BLOCKLIST_HOSTS = {
 # Words that carry no cause. Without them "the mailbox of this user is currently full" and
 # "mailbox full" read alike, so that one phrase serves both.
 _FILLERS = (
-    "a an the this that these those your you our we us my his her their its it "
-    "is are was were be been being am has had do does did will would shall "
-    "to of for and currently presently now sorry please just very already also "
-    "el la los las le les un une una der die das den dem des ein eine il lo gli os "
-    "de du del da dos di su sua seu votre ihre ihr ist wurde wird est esta es sono"
-).split()
+    "a|an|the|this|that|these|those|your|you|our|we|us|my|his|her|their|its|it|is|are|was|"
+    "were|be|been|being|am|has|had|do|does|did|will|would|shall|to|of|for|and|currently|"
+    "presently|now|sorry|please|just|very|already|also|el|la|los|las|le|les|un|une|una|der|"
+    "die|das|den|dem|des|ein|eine|il|lo|gli|os|de|du|del|da|dos|di|su|sua|seu|votre|ihre|ihr|"
+    "ist|wurde|wird|est|esta|es|sono"
+)
 _MARKS = r"""[\s,;:()\[\]<>"'`´’‘“”„«»!?*{}|~=_#/\\&+^$%–—-]"""
 _ADDRESS = r"""[^\s<>()\[\]"',;:]*@[^\s<>()\[\]"',;:]*"""
 _URL = r"https?://\S*|(?:[a-z0-9-]+\.)+[a-z0-9-]+/\S*"
-# Host names end in a short last label or hold a hyphen; RESOLVER.ADR.RecipNotFound is a word of Exchange.
-_HOST = r"(?:[a-z0-9-]+\.)+[a-z]{2,3}\b|[a-z0-9]+(?:-[a-z0-9]+)+\.[a-z0-9]\S*|(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
-_ATTEMPT = r"\b(?:that |who |which |whom )?you(?: have| are)? (?:tried|trying) to (?:reach|contact|send|deliver|write)\b"
+# A host name ends in a short label or holds a hyphen. RESOLVER.ADR.RecipNotFound is none of them.
+_HOST = (
+    r"(?:[a-z0-9-]+\.)+[a-z]{2,3}\b|[a-z0-9]+(?:-[a-z0-9]+)+\.[a-z0-9]\S*"
+    r"|(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
+)
+_ATTEMPT = (
+    r"\b(?:that |who |which |whom )?you(?: have| are)? (?:tried|trying) "
+    r"to (?:reach|contact|send|deliver|write)\b"
+)
 _CODES = r"\b[2345][0-9][0-9]\b|\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b"
 _NOISE = (
     rf"(?:{_ATTEMPT}|{_URL}|{_ADDRESS}|{_HOST}|{_MARKS}|\.{{2,}}|\.(?:\s|$)|{_CODES}"
-    rf"|\b(?:{'|'.join(dict.fromkeys(_FILLERS))})\b)+"
+    rf"|\b(?:{_FILLERS})\b)+"
 )
 
 
@@ -123,9 +129,9 @@ def words(reply: pl.Expr) -> pl.Expr:
     ' mailbox full '
     """
     text = _bounded(reply).str.to_lowercase().str.replace_many(_LATIN | _BLOCKLIST_HOSTS)
-    return pl.concat_str(pl.lit(" "), text.str.replace_all(_NOISE, " "), pl.lit(" ")).str.replace_all(
-        "  ", " ", literal=True
-    ).alias("words")
+    bare = text.str.replace_all(_NOISE, " ")
+    padded = pl.concat_str(pl.lit(" "), bare, pl.lit(" "))
+    return padded.str.replace_all("  ", " ", literal=True).alias("words")
 
 
 _TEMPLATE = (
@@ -151,9 +157,12 @@ def template(reply: pl.Expr) -> pl.Expr:
     text = _bounded(reply).str.to_lowercase()
     for pattern, name in _TEMPLATE:
         text = text.str.replace_all(pattern, name)
-    return text.str.replace_all("<<", "<", literal=True).str.replace_all(
-        ">>", ">", literal=True
-    ).str.strip_chars().alias("template")
+    return (
+        text.str.replace_all("<<", "<", literal=True)
+        .str.replace_all(">>", ">", literal=True)
+        .str.strip_chars()
+        .alias("template")
+    )
 
 
 _DELAY = (

@@ -14,6 +14,9 @@ EVENTS = (
     "unreadable",
 )
 
+# What tells of no failure, and so has no cause.
+NO_FAILURE = ("delivery", "engagement", "unsubscribe", "unreadable")
+
 # Which categories are whose fault. The order is the order of every table and chart.
 CATEGORIES_BY_FAULT = {
     "recipient": (

@@ -1,4 +1,4 @@
-"""The knowledge as data: phrases and codes from TOML, checked and spelled out for one pass over the text."""
+"""The knowledge as data: phrases and codes from TOML, spelled out for one pass over the text."""
 
 import itertools
 import re
@@ -58,7 +58,7 @@ class Rules:
     vague_from: int
 
     def numbers(self, kind: str) -> dict[str, int]:
-        """Give the row number of each key of a kind: phrase, event, class, outranking, enhanced, reply."""
+        """Give the row number of each key of a kind: phrase, event, class, enhanced, reply ..."""
         rows = self.evidence.with_row_index("number").filter(pl.col("kind") == kind)
         return dict(zip(rows["key"], rows["number"], strict=True))
 
@@ -81,7 +81,7 @@ def with_own(path: str) -> Rules:
     except FileNotFoundError:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
-        raise BouncekitError(f"{path}: not readable as TOML ({problem}); mend that place.") from None
+        raise BouncekitError(f"{path}: not readable as TOML: {problem}; mend it.") from None
     return _rules([(path, content), *((name, _package_toml(name)) for name in LAYERS)])
 
 
@@ -90,6 +90,12 @@ def table(file: str) -> dict[str, list[str]]:
     """Give a table of names and the words by which replies name them, in order of precedence."""
     (names,) = _package_toml(file).values()
     return dict(names)
+
+
+@cache
+def categories() -> dict[str, dict[str, str]]:
+    """Give for each category its `meaning` and `what_to_do`, a sentence each."""
+    return _package_toml("categories.toml")
 
 
 def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
@@ -162,7 +168,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     ).with_columns(key=reply_text.words(pl.col("spelling")))
     if not (empty := frame.filter(pl.col("key").str.strip_chars() == "")).is_empty():
         raise BouncekitError(
-            f"'{empty['rule'][0]}' says nothing once filler words are dropped; use more telling words."
+            f"'{empty['rule'][0]}' says nothing once filler words are dropped; use telling words."
         )
     bare = pl.col("key").str.strip_chars()
     return frame.select(
@@ -181,8 +187,8 @@ def _spellings(phrase: Phrase, sets: Sets) -> Iterator[str]:
     unknown = [name for name in parts[1::2] if name not in sets]
     if unknown:
         raise BouncekitError(
-            f"{phrase.file}: [{phrase.category}] '{phrase.text}' names {{{unknown[0]}}}, which is no "
-            f"set of words; use one of {', '.join(sorted(sets))}."
+            f"{phrase.file}: [{phrase.category}] '{phrase.text}' names {{{unknown[0]}}}, "
+            f"which is no set of words; use one of {', '.join(sorted(sets))}."
         )
     choices = [sets[part] if i % 2 else [part] for i, part in enumerate(parts)]
     return ("".join(words) for words in itertools.product(*choices))

@@ -1,0 +1,67 @@
+"""Count classified bounces: how many of what, and what nobody could name."""
+
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+from bouncekit.reply import template
+from bouncekit.schema import BOUNCES, CLASSIFICATION, NO_FAILURE
+
+_DERIVED = {
+    "domain": pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase(),
+    "day": pl.col("time").dt.truncate("1d").dt.date(),
+    "week": pl.col("time").dt.truncate("1w").dt.date(),
+    "month": pl.col("time").dt.truncate("1mo").dt.date(),
+}
+
+
+def distribution(
+    frame: pl.DataFrame | pl.LazyFrame, by: str | list[str] = "category"
+) -> pl.DataFrame:
+    """Count failures by one or more columns, most frequent first.
+
+    `by` names columns of a classified frame, or `domain`, `day`, `week`, `month`. Deliveries and
+    other rows that are no failure are left out. Gives the columns of `by`, `events` (UInt32) and
+    `share` (Float64, of all failures). Raises BouncekitError for a column that is not there.
+    """
+    columns = [by] if isinstance(by, str) else list(by)
+    lazy = failures(frame)
+    names = lazy.collect_schema().names()
+    countable = [*(name for name in [*BOUNCES, *CLASSIFICATION] if name in names), *_DERIVED]
+    for column in columns:
+        if column not in [*names, *_DERIVED]:
+            raise BouncekitError(
+                f"There is no column '{column}' to count by; use one of {', '.join(countable)}."
+            )
+    derived = {c: _DERIVED[c] for c in columns if c not in names}
+    return (
+        lazy.with_columns(**derived)
+        .group_by(columns)
+        .agg(events=pl.len())
+        .with_columns(share=pl.col("events") / pl.col("events").sum())
+        .sort(["events", *columns], descending=[True] + [False] * len(columns))
+        .collect(engine="streaming")
+    )
+
+
+def failures(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+    """Keep the rows that tell of a failure: bounces, deferrals, complaints, drops, auto-replies."""
+    lazy = frame.lazy()
+    if "event" not in lazy.collect_schema().names():
+        return lazy
+    return lazy.filter(~pl.col("event").cast(pl.String).is_in(NO_FAILURE).fill_null(False))
+
+
+def unclassified(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Group the replies that nothing could be read from into masked templates, most frequent first.
+
+    Gives `template` (String, without addresses, hosts and ids: safe to show), `reply_code`,
+    `events` (UInt32): the material for rules of one's own.
+    """
+    return (
+        failures(frame)
+        .filter(pl.col("category") == "unclassified")
+        .group_by(template(pl.col("reply")), "reply_code")
+        .agg(events=pl.len())
+        .sort("events", "template", "reply_code", descending=[True, False, False])
+        .collect(engine="streaming")
+    )

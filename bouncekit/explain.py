@@ -1,0 +1,106 @@
+"""Show for one reply what bouncekit reads in it, and why."""
+
+import html
+from dataclasses import dataclass
+
+import polars as pl
+
+from bouncekit import codes
+from bouncekit import rules as knowledge
+from bouncekit.classify import classify, phrases_in
+from bouncekit.errors import BouncekitError
+from bouncekit.schema import ACTION_OF
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one reply means: its repr is for terminals, its HTML repr for notebooks."""
+
+    reply: str
+    reply_code: int | None
+    enhanced_code: str | None
+    category: str
+    fault: str
+    action: str
+    meaning: str
+    what_to_do: str
+    permanent: bool | None
+    certainty: str
+    because: str | None
+    rule: str | None
+    conflict: bool
+    blocklist: str | None
+    provider: str | None
+    near_misses: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Give what is worth saying, as pairs of a heading and a sentence."""
+        pairs = (
+            ("category", f"{self.category}: {self.meaning}"),
+            ("fault", self.fault),
+            ("action", f"{self.action}: {self.what_to_do}"),
+            ("because", self._because()),
+            ("reply code", self.reply_code and _code(str(self.reply_code))),
+            ("enhanced code", self.enhanced_code and _code(self.enhanced_code)),
+            ("conflict", self.conflict and "the code says otherwise; the text decides"),
+            ("blocklist", self.blocklist),
+            ("provider", self.provider),
+            ("rule", self.rule),
+            ("near misses", "; ".join(self.near_misses)),
+        )
+        return [(heading, str(said)) for heading, said in pairs if said]
+
+    def _because(self) -> str:
+        sources = {
+            "text": f"the text says '{self.because}'",
+            "source_class": f"the export says '{self.because}'",
+            "enhanced_code": f"the enhanced code {self.because} says so, the text no more",
+            "reply_code": f"the reply code {self.because} says so, the text no more",
+            "none": "neither text nor code says why",
+        }
+        return sources[self.certainty]
+
+    def __repr__(self) -> str:
+        return "\n".join([self.reply, *(f"  {heading:<14}{said}" for heading, said in self.lines)])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{heading}</th>"
+            f"<td style='text-align:left'>{html.escape(said)}</td></tr>"
+            for heading, said in self.lines
+        )
+        return f"<pre>{html.escape(self.reply)}</pre><table>{rows}</table>"
+
+
+def explain(reply: str, rules: str | None = None) -> Explanation:
+    """Say what one reply means, which phrase or code decided, and which others came near.
+
+    Raises BouncekitError for an empty reply.
+
+    >>> explain("550 5.1.1 mailbox unavailable: your IP is blocked using zen.spamhaus.org").category
+    'blocklisted'
+    """
+    if not reply.strip():
+        raise BouncekitError(
+            'There is no reply to explain; give its text, such as "550 5.1.1 User unknown".'
+        )
+    frame = pl.DataFrame({"reply": [reply]})
+    (row,) = classify(frame, rules=rules).to_dicts()
+    about = knowledge.categories()[row["category"]]
+    return Explanation(
+        **{name: row[name] for name in Explanation.__dataclass_fields__ if name in row},
+        action=ACTION_OF[row["category"]],
+        meaning=about["meaning"],
+        what_to_do=about["what_to_do"],
+        near_misses=tuple(
+            f"'{because}' ({category})"
+            for category, because in phrases_in(reply, rules)
+            if category != row["category"]
+        ),
+    )
+
+
+def _code(code: str) -> str:
+    said = codes.describe(code)
+    return f"{code}: {said.meaning}"
