@@ -35,6 +35,9 @@ _MEANT_OF_SENDER = {
 }
 
 
+# What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
+_EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
+
 _REPLY = pl.col("reply")
 
 
@@ -207,10 +210,17 @@ def _conflict(rules: Rules) -> pl.Expr:
 
 
 def _named(text: pl.Expr, table: str) -> pl.Expr:
-    """Give the name of the first entry of a table of names whose words stand in the text."""
-    words = [word for entry in knowledge.table(table).values() for word in entry]
-    names = [name for name, entry in knowledge.table(table).items() for _ in entry]
-    found = text.str.extract_many(pl.lit(pl.Series(words)).implode(), overlapping=True)
+    """Give the name of the first entry of a table whose words stand in the text, as words begin."""
+    beginnings = [
+        (edge + word, name)
+        for name, entry in knowledge.table(table).items()
+        for word in entry
+        for edge in (_EDGES if word[0].isalnum() else ("",))
+    ]
+    words, names = (list(column) for column in zip(*beginnings, strict=True))
+    found = (pl.lit(" ") + text).str.extract_many(
+        pl.lit(pl.Series(words)).implode(), overlapping=True
+    )
     first = found.list.eval(pl.element().cast(pl.Enum(words)).to_physical()).list.min()
     return first.cast(pl.UInt32).replace_strict(
         pl.Series(range(len(words)), dtype=pl.UInt32), pl.Series(names), default=None

@@ -57,6 +57,11 @@ class Rules:
     evidence: pl.DataFrame
     vague_from: int
 
+    @property
+    def vague(self) -> list[str]:
+        """The ids of the rules whose words leave doubt."""
+        return _vague(self.phrases)
+
     def numbers(self, kind: str) -> dict[str, int]:
         """Give the row number of each key of a kind: phrase, event, class, enhanced, reply ..."""
         rows = self.evidence.with_row_index("number").filter(pl.col("kind") == kind)
@@ -93,6 +98,13 @@ def table(file: str) -> dict[str, list[str]]:
 
 
 @cache
+def mailbox_domains() -> list[str]:
+    """Give the domains of large mailbox providers."""
+    domains: list[str] = _package_toml("mailbox_domains.toml")["domains"]
+    return domains
+
+
+@cache
 def categories() -> dict[str, dict[str, str]]:
     """Give for each category its `meaning` and `what_to_do`, a sentence each."""
     return _package_toml("categories.toml")
@@ -102,7 +114,6 @@ def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
     phrases = tuple(phrase for file, content in layers for phrase in _phrases(file, content))
     codes = _package_toml("codes.toml")
     literals = _literals(phrases, _package_toml("words.toml"))
-    vague = [phrase.rule for phrase in phrases if phrase.file == LAYERS[-1]]
     return Rules(
         phrases=phrases,
         evidence=pl.concat(
@@ -115,8 +126,12 @@ def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
                 _lookup("reply", "reply_code", codes["reply"]),
             ]
         ),
-        vague_from=literals.with_row_index().filter(pl.col("rule").is_in(vague))["index"][0],
+        vague_from=literals.filter(~pl.col("rule").is_in(_vague(phrases))).height,
     )
+
+
+def _vague(phrases: Sequence[Phrase]) -> list[str]:
+    return [phrase.rule for phrase in phrases if phrase.file == LAYERS[-1]]
 
 
 def _lookup(kind: str, certainty: str, categories: dict[str, str]) -> pl.DataFrame:
@@ -176,7 +191,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
         pl.lit("phrase").alias("kind"),
         pl.lit("text").alias("certainty"),
         "category",
-        bare.alias("because"),
+        pl.col("spelling").alias("because"),
         "rule",
     ).unique("key", keep="first", maintain_order=True)
 

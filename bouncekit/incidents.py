@@ -1,0 +1,135 @@
+"""What happened to the mail as a whole: outages of providers, and faults of the sender."""
+
+import math
+from datetime import datetime
+
+import polars as pl
+
+from bouncekit import rules as knowledge
+from bouncekit.history import events, last_event
+from bouncekit.schema import CATEGORIES_BY_FAULT, Category
+
+# Who answered: the provider where known, else the recipient's domain.
+PROVIDER = pl.coalesce(
+    "provider", pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
+).alias("provider")
+
+WINDOW = "1h"
+# An hour is an incident if at least this many addresses that had accepted mail before were called
+# unknown, ...
+FEWEST_ADDRESSES = 10
+# ... if they were this many times more than is usual at that provider, ...
+TIMES_USUAL = 5
+# ... and if chance would do that less than once in this many hours (Chernoff's bound on the tail of
+# the binomial distribution, which never claims too much for small counts).
+CHANCE = 1e-9
+
+
+def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+    """Find the hours in which a provider called good addresses unknown: its outage, not theirs.
+
+    Takes a classified frame. Only addresses that had accepted mail before are looked at, so that
+    an import of bad addresses is no incident; a frame without deliveries shows none. The usual
+    share of a provider is that of all its other hours.
+
+    Columns: provider (String), start, end (Datetime: the hours in a row), attempts, refused
+    (UInt32), share, usual_share (Float64).
+    """
+    seen = events(frame, as_of).filter(pl.col("time").is_not_null())
+    first_delivery = (
+        seen.filter(pl.col("event") == "delivery")
+        .group_by("recipient")
+        .agg(first_delivery=pl.col("time").min())
+    )
+    is_attempt = pl.col("event").is_in(["bounce", "delivery"])
+    unknown = (pl.col("event") == "bounce") & (pl.col("category") == "unknown_user")
+    return (
+        seen.filter(is_attempt)
+        .join(first_delivery, on="recipient")
+        .filter(pl.col("time") > pl.col("first_delivery"))
+        .group_by(PROVIDER, start=pl.col("time").dt.truncate(WINDOW))
+        .agg(attempts=pl.len(), refused=unknown.sum())
+        .with_columns(
+            usual_share=(pl.col("refused").sum().over("provider") - pl.col("refused"))
+            / (pl.col("attempts").sum().over("provider") - pl.col("attempts")),
+            share=pl.col("refused") / pl.col("attempts"),
+        )
+        # Half a refusal more than was seen: a provider that never refused before can still do it.
+        .with_columns(
+            usual_share=pl.max_horizontal(
+                pl.col("usual_share").fill_nan(0),
+                0.5 / pl.col("attempts").sum().over("provider"),
+            )
+        )
+        .filter(_is_unusual())
+        .sort("provider", "start")
+        .with_columns(
+            run=(pl.col("start").diff().over("provider") != pl.duration(hours=1))
+            .fill_null(True)
+            .cum_sum()
+        )
+        .group_by("provider", "run")
+        .agg(
+            start=pl.col("start").min(),
+            end=pl.col("start").max() + pl.duration(hours=1),
+            attempts=pl.col("attempts").sum(),
+            refused=pl.col("refused").sum(),
+            usual_share=pl.col("usual_share").mean(),
+        )
+        .with_columns(share=pl.col("refused") / pl.col("attempts"))
+        .select("provider", "start", "end", "attempts", "refused", "share", "usual_share")
+        .sort("start", "provider")
+        .collect(engine="streaming")
+    )
+
+
+def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+    """List the faults of the sending side, what must be dealt with first on top.
+
+    Takes a classified frame. A row per category, provider, blocklist and sending IP: category,
+    fault, provider, blocklist, sending_ip (String) · events, mailings, recipients (UInt32) ·
+    first_seen, last_seen (Datetime) · share (Float64: of that provider's recipients) · reply (an
+    example) · what_to_do (String). A blocklisting stands first: it is to be dealt with at once.
+    """
+    seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
+    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").n_unique())
+    own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
+    advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
+    return (
+        seen.filter(pl.col("category").is_in(own_faults))
+        .filter(pl.col("event").is_in(["bounce", "deferral"]))
+        .group_by("category", "fault", "provider", "blocklist", "sending_ip")
+        .agg(
+            events=pl.len(),
+            mailings=pl.col("mailing_key").n_unique(),
+            recipients=pl.col("recipient").n_unique(),
+            first_seen=pl.col("time").min(),
+            last_seen=pl.col("time").max(),
+            reply=pl.col("reply").drop_nulls().sort().first(),
+        )
+        .join(mailed, on="provider", how="left")
+        .with_columns(
+            share=pl.col("recipients") / pl.col("mailed"),
+            what_to_do=pl.col("category").cast(pl.String).replace_strict(advice, default=None),
+        )
+        .drop("mailed")
+        .select(pl.exclude("reply", "what_to_do"), "reply", "what_to_do")
+        .sort(
+            "category",
+            "recipients",
+            "provider",
+            "blocklist",
+            "sending_ip",
+            descending=[False, True, False, False, False],
+        )
+        .with_columns(pl.col("category").cast(Category))
+        .collect(engine="streaming")
+    )
+
+
+def _is_unusual() -> pl.Expr:
+    attempts, share, usual = pl.col("attempts"), pl.col("share"), pl.col("usual_share")
+    enough = (pl.col("refused") >= FEWEST_ADDRESSES) & (share >= TIMES_USUAL * usual)
+    inside = share.clip(1e-12, 1 - 1e-12)
+    divergence = inside * (inside / usual).log() + (1 - inside) * ((1 - inside) / (1 - usual)).log()
+    return enough & (usual < 1) & (attempts * divergence > -math.log(CHANCE))

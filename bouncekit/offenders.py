@@ -1,0 +1,138 @@
+"""Who keeps bouncing: each address's history in one row, and what the worst of them cost."""
+
+from datetime import datetime
+
+import polars as pl
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from bouncekit import rules as knowledge
+from bouncekit.history import by_mailing, events, last_event
+from bouncekit.schema import Category
+
+DOMAIN = pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
+
+# A domain that answers to this many addresses of the list is no typo of another.
+OWN_DOMAIN_DELIVERIES = 3
+# One slip of the finger: a letter missing, doubled, changed, or two swapped.
+TYPO_DISTANCE = 1
+
+
+def offenders(
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None, at_least: int = 2
+) -> pl.DataFrame:
+    """Give the addresses that bounced in `at_least` mailings until `as_of`, worst first.
+
+    Takes a classified frame. A mailing counts once, however often it was retried; one that was
+    delivered in the end does not count. Without `as_of` the last event's time is taken.
+
+    Columns: recipient, domain, provider (String) · mailings_bounced, longest_streak (mailings in a
+    row), current_streak, sends_after_first_failure (mailings sent after the first permanent
+    failure of the recipient), mailings (UInt32) · first_bounce, last_bounce, last_delivery
+    (Datetime) · ever_delivered (Boolean: gone, or never valid) · top_category (Category) ·
+    categories (String, how often which) · suggestion (String, a domain one slip away from an
+    unknown one).
+    """
+    as_of = as_of or last_event(frame)
+    history = by_mailing(events(frame, as_of))
+    table = (
+        history.group_by("recipient")
+        .agg(**_summary())
+        .filter(pl.col("mailings_bounced") >= at_least)
+        .with_columns(domain=DOMAIN)
+        .sort("mailings_bounced", "last_bounce", "recipient", descending=[True, True, False])
+        .collect(engine="streaming")
+    )
+    suggestions = _suggestions(history, table)
+    return table.join(suggestions, on="domain", how="left", maintain_order="left").select(
+        "recipient",
+        "domain",
+        "provider",
+        "mailings_bounced",
+        "longest_streak",
+        "current_streak",
+        "sends_after_first_failure",
+        "mailings",
+        "first_bounce",
+        "last_bounce",
+        "last_delivery",
+        "ever_delivered",
+        "top_category",
+        "categories",
+        "suggestion",
+    )
+
+
+def pareto(offenders: pl.DataFrame) -> pl.DataFrame:
+    """Give what share of the bouncing addresses makes what share of the bounces, worst first.
+
+    Takes the frame of `offenders(frame, at_least=1)`. Gives at most 200 points: recipients,
+    bounces (Float64, shares from 0 to 1).
+    """
+    running = (
+        offenders.sort("mailings_bounced", descending=True)
+        .select(pl.col("mailings_bounced").cum_sum().alias("bounces"))
+        .with_row_index("recipients", offset=1)
+        .select(pl.col("recipients") / pl.len(), pl.col("bounces") / pl.col("bounces").max())
+    )
+    step = max(1, running.height // 199)
+    return running.filter((pl.int_range(pl.len()) % step == 0) | (pl.col("recipients") == 1))
+
+
+def _summary() -> dict[str, pl.Expr]:
+    bounced = pl.col("bounced")
+    time = pl.col("time")
+    in_order = bounced.sort_by("time", "mailing_key")
+    runs = in_order.rle()
+    bounced_runs = runs.struct.field("len").filter(runs.struct.field("value"))
+    failed_for_good = bounced & (pl.col("fault") == "recipient") & pl.col("permanent")
+    first_failure = time.filter(failed_for_good.fill_null(False)).min()
+    category = pl.col("category").filter(bounced)
+    counts = category.sort().rle()
+    return {
+        "provider": pl.col("provider").drop_nulls().sort().first(),
+        "mailings_bounced": bounced.sum().cast(pl.UInt32),
+        "longest_streak": bounced_runs.max().cast(pl.UInt32),
+        "current_streak": pl.when(in_order.last())
+        .then(runs.struct.field("len").last())
+        .otherwise(0)
+        .cast(pl.UInt32),
+        "sends_after_first_failure": (time > first_failure).sum().cast(pl.UInt32),
+        "mailings": pl.len().cast(pl.UInt32),
+        "first_bounce": time.filter(bounced).min(),
+        "last_bounce": time.filter(bounced).max(),
+        "last_delivery": pl.col("last_delivery").max(),
+        "ever_delivered": pl.col("delivered").any(),
+        "top_category": category.mode().sort().first().cast(Category),
+        "categories": pl.concat_str(
+            counts.struct.field("value").cast(pl.String),
+            pl.lit(" "),
+            counts.struct.field("len").cast(pl.String),
+        ).str.join(", "),
+    }
+
+
+def _suggestions(history: pl.LazyFrame, offenders: pl.DataFrame) -> pl.DataFrame:
+    """Give for each domain that never took mail the known one that is a slip of the finger away, if any."""
+    delivered = (
+        history.filter("delivered")
+        .group_by(DOMAIN.alias("domain"))
+        .agg(recipients=pl.col("recipient").n_unique())
+        .filter(pl.col("recipients") >= OWN_DOMAIN_DELIVERIES)
+        .collect(engine="streaming")
+    )
+    known = sorted({*knowledge.mailbox_domains(), *delivered["domain"].drop_nulls()})
+    unknown = offenders.filter(~pl.col("ever_delivered"))["domain"].drop_nulls()
+    pairs = {
+        domain: match[0]
+        for domain in sorted(set(unknown) - set(known))
+        if (
+            match := process.extractOne(
+                domain, known, scorer=OSA.distance, score_cutoff=TYPO_DISTANCE
+            )
+        )
+    }
+    return pl.DataFrame(
+        {"domain": list(pairs), "suggestion": list(pairs.values())},
+        schema={"domain": pl.String, "suggestion": pl.String},
+    )

@@ -1,0 +1,361 @@
+"""Decide which addresses come off the list, and say why in a sentence."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bouncekit import rules as knowledge
+from bouncekit.errors import BouncekitError
+from bouncekit.history import by_mailing, events, last_event
+from bouncekit.incidents import PROVIDER, incidents
+from bouncekit.schema import CATEGORIES, Verdict
+
+# Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
+USUAL_GAP_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A rule for removals: what a strike weighs, and how much is too much.
+
+    `weights` gives each category's weight for a mailing that ended in a bounce of it; what is not
+    named weighs 0. `ambiguous_weight` takes its place where only vague words or a bare code say
+    so. Strikes count from the last delivery or open on. At `threshold` an address is removed, at
+    `pause_at` it is skipped for `pause_mailings` mailings. With `min_gap_days`, strikes closer
+    together count as one. A 4yz reply counts only for a full mailbox, and with `permanent_only`
+    not even there.
+    """
+
+    name: str
+    threshold: float
+    weights: dict[str, float] = field(hash=False)
+    ambiguous_weight: float | None = None
+    pause_at: float | None = None
+    pause_mailings: int = 1
+    min_gap_days: int = 0
+    permanent_only: bool = False
+    source: str = "your own"
+
+    def __post_init__(self) -> None:
+        unknown = [category for category in self.weights if category not in CATEGORIES]
+        if unknown:
+            raise BouncekitError(
+                f"Policy '{self.name}': '{unknown[0]}' is no category; use one of "
+                f"{', '.join(CATEGORIES)}."
+            )
+        if self.threshold <= 0:
+            raise BouncekitError(
+                f"Policy '{self.name}': a threshold of {self.threshold} would remove everybody; "
+                "use a number above 0."
+            )
+
+
+@cache
+def presets() -> dict[str, Policy]:
+    """Give the policies that come with bouncekit, by name."""
+    content = files("bouncekit.rules").joinpath("policies.toml").read_text(encoding="utf-8")
+    return _parsed(tomllib.loads(content), "policies.toml")
+
+
+def policies() -> pl.DataFrame:
+    """List the policies by name: policy, threshold, pause_at, min_gap_days, weights, source."""
+    return pl.DataFrame(
+        {
+            "policy": policy.name,
+            "threshold": float(policy.threshold),
+            "pause_at": policy.pause_at and float(policy.pause_at),
+            "min_gap_days": policy.min_gap_days,
+            "weights": ", ".join(f"{name} {w:g}" for name, w in policy.weights.items()),
+            "source": policy.source,
+        }
+        for policy in presets().values()
+    )
+
+
+def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
+    """Give a policy by its name, from a TOML file of the user's own, or as it is."""
+    if isinstance(policy, Policy):
+        return policy
+    name = str(policy)
+    if name in presets():
+        return presets()[name]
+    if not name.endswith(".toml"):
+        raise BouncekitError(
+            f"There is no policy '{name}'; use one of {', '.join(presets())}, or a .toml file."
+        )
+    try:
+        own = _parsed(tomllib.loads(Path(name).read_text(encoding="utf-8")), name)
+    except FileNotFoundError:
+        raise BouncekitError(f"{name}: there is no such file; check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise BouncekitError(f"{name}: not readable as TOML: {problem}; mend it.") from None
+    if len(own) != 1:
+        raise BouncekitError(f"{name}: holds {len(own)} policies; keep the one to use.")
+    return next(iter(own.values()))
+
+
+def decide(
+    frame: pl.DataFrame | pl.LazyFrame,
+    policy: str | PathLike[str] | Policy = "article",
+    *,
+    as_of: datetime | None = None,
+    guard: bool = True,
+) -> pl.DataFrame:
+    """Give a verdict on each recipient of a classified frame, with the reason in words.
+
+    `policy` is a name of `policies()`, a TOML file or a Policy. Nothing after `as_of` (default:
+    the last event) is used. With `guard`, removals that rest on an incident become `hold`.
+
+    Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
+    because (String, a sentence), category (Category, of the last strike), strikes (UInt32, that
+    count), score (Float64), mailings_bounced (UInt32, of any cause), first_bounce, last_bounce,
+    last_delivery (Datetime), reply_code (Int16), enhanced_code, reply, rule (String, of the last
+    strike). Sorted by verdict, then recipient.
+    """
+    chosen = find_policy(policy)
+    as_of = as_of or last_event(frame)
+    history = by_mailing(events(frame, as_of))
+    outages = incidents(frame, as_of=as_of).lazy() if guard else _no_incidents()
+    strikes = _strikes(history, chosen, outages)
+    return (
+        history.group_by("recipient")
+        .agg(
+            mailings_bounced=pl.col("bounced").sum().cast(pl.UInt32),
+            first_bounce=pl.col("time").filter("bounced").min(),
+            last_bounce=pl.col("time").filter("bounced").max(),
+            last_alive=pl.col("last_alive").max(),
+            last_delivery=pl.col("last_delivery").max(),
+            others=pl.col("category").filter("bounced").mode().sort().first(),
+        )
+        .join(_counted(strikes, chosen), on="recipient", how="left")
+        .join(_usual_gap(history), how="cross")
+        .with_columns(pl.col("strikes", "score", "sure_score").fill_null(0))
+        .with_columns(verdict=_verdict(chosen))
+        .with_columns(
+            until=pl.when(pl.col("verdict") == "pause").then(
+                pl.col("last_strike") + pl.col("gap") * (chosen.pause_mailings + 0.5)
+            ),
+            because=_because(chosen),
+            policy=pl.lit(chosen.name),
+        )
+        .select(
+            "recipient",
+            "verdict",
+            "until",
+            "policy",
+            "because",
+            "category",
+            "strikes",
+            "score",
+            "mailings_bounced",
+            "first_bounce",
+            "last_bounce",
+            "last_delivery",
+            "reply_code",
+            "enhanced_code",
+            "reply",
+            "rule",
+        )
+        .sort("verdict", "recipient")
+        .collect(engine="streaming")
+    )
+
+
+def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
+    known = {f.name for f in fields(Policy)} - {"name"}
+    for name, entries in content.items():
+        if not isinstance(entries, dict) or not {"threshold", "weights"} <= entries.keys():
+            raise BouncekitError(
+                f"{file}: '{name}' is no policy; write [name], then threshold = ... and weights = "
+                "{ category = weight }."
+            )
+        if odd := sorted(entries.keys() - known):
+            raise BouncekitError(
+                f"{file}: [{name}] has '{odd[0]}', which no policy has; use "
+                f"{', '.join(sorted(known))}."
+            )
+    return {name: Policy(name=name, **entries) for name, entries in content.items()}
+
+
+def _strikes(history: pl.LazyFrame, policy: Policy, outages: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the mailings that count against their recipient, with what each weighs."""
+    weight = (pl.col("category").cast(pl.String).replace_strict(policy.weights, default=0.0)).cast(
+        pl.Float64
+    )
+    if policy.ambiguous_weight is not None:
+        doubtful = pl.when("ambiguous").then(pl.min_horizontal(weight, policy.ambiguous_weight))
+        weight = doubtful.otherwise(weight)
+    lasting = pl.col("permanent").fill_null(True)
+    if not policy.permanent_only:
+        lasting |= pl.col("category") == "mailbox_full"
+    alive = history.group_by("recipient").agg(alive=pl.col("last_alive").max())
+    counted = (
+        history.filter("bounced")
+        .with_columns(PROVIDER, weight=weight)
+        .filter((pl.col("weight") > 0) & lasting)
+        .join(alive, on="recipient", how="left")
+        .filter(pl.col("alive").is_null() | (pl.col("time") > pl.col("alive")))
+    )
+    if policy.min_gap_days:
+        counted = _spaced(counted, policy)
+    return _in_incident(counted, outages)
+
+
+def _spaced(strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Keep of each recipient's strikes the first, the first that is far enough from it, and so on.
+
+    As many as can matter: no more than reach the threshold at the smallest weight.
+    """
+    needed = int(policy.threshold // min(w for w in policy.weights.values() if w > 0)) + 1
+    gap = pl.duration(days=policy.min_gap_days)
+    kept = pl.col("time").min().over("recipient")
+    result = strikes.with_columns(_kept=kept, _counts=pl.col("time").is_null())
+    for _ in range(needed):
+        result = result.with_columns(
+            _counts=pl.col("_counts") | (pl.col("time") == pl.col("_kept")).fill_null(False)
+        ).with_columns(
+            _kept=pl.col("time")
+            .filter(pl.col("time") >= pl.col("_kept") + gap)
+            .min()
+            .over("recipient")
+        )
+    return (
+        result.filter("_counts")
+        .unique(["recipient", "time"], keep="first", maintain_order=True)
+        .drop("_kept", "_counts")
+    )
+
+
+def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:
+    windows = outages.select("provider", "start", "end")
+    hit = (
+        strikes.select("recipient", "mailing_key", "provider", "time", "category")
+        .filter(pl.col("category") == "unknown_user")
+        .join(windows, on="provider")
+        .filter(pl.col("time").is_between("start", "end", closed="left"))
+        .select("recipient", "mailing_key", outage_start="start", outage_end="end")
+        .unique(["recipient", "mailing_key"], keep="first")
+    )
+    return strikes.join(hit, on=["recipient", "mailing_key"], how="left")
+
+
+def _no_incidents() -> pl.LazyFrame:
+    time = pl.Datetime("us", "UTC")
+    return pl.LazyFrame(schema={"provider": pl.String, "start": time, "end": time})
+
+
+def _counted(strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    in_order = ["time", "mailing_key"]
+    sure = pl.col("outage_start").is_null()
+    last = ["category", "reply_code", "enhanced_code", "reply", "rule", "evidence_words"]
+    return (
+        strikes.rename({"because": "evidence_words"})
+        .group_by("recipient")
+        .agg(
+            strikes=pl.len(),
+            score=pl.col("weight").sum(),
+            sure_score=pl.col("weight").filter(sure).sum(),
+            first_strike=pl.col("time").min(),
+            last_strike=pl.col("time").max(),
+            provider=pl.col("provider").sort_by(in_order).last(),
+            outage_start=pl.col("outage_start").max(),
+            outage_end=pl.col("outage_end").max(),
+            **{name: pl.col(name).sort_by(in_order).last() for name in last},
+        )
+    )
+
+
+def _usual_gap(history: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the median distance of two mailings, a row for the whole list."""
+    starts = history.group_by("mailing_key").agg(start=pl.col("time").min()).sort("start")
+    gap = pl.col("start").diff().filter(pl.col("start").diff() >= pl.duration(hours=12)).median()
+    return starts.select(gap=gap.fill_null(pl.duration(days=USUAL_GAP_DAYS)))
+
+
+def _verdict(policy: Policy) -> pl.Expr:
+    pause_at = policy.threshold if policy.pause_at is None else policy.pause_at
+    return (
+        pl.when(pl.col("sure_score") >= policy.threshold)
+        .then(pl.lit("remove"))
+        .when(pl.col("score") >= policy.threshold)
+        .then(pl.lit("hold"))
+        .when(pl.col("score") >= pause_at)
+        .then(pl.lit("pause"))
+        .otherwise(pl.lit("keep"))
+        .cast(Verdict)
+    )
+
+
+def _because(policy: Policy) -> pl.Expr:
+    """Write the sentence that a list owner reads."""
+    meanings = {name: about["meaning"] for name, about in knowledge.categories().items()}
+    cause = pl.col("category").cast(pl.String).replace_strict(meanings, default="")
+    cause = cause.str.strip_suffix(".")
+    codes = pl.concat_str("reply_code", "enhanced_code", separator=" ", ignore_nulls=True)
+    words = pl.concat_str(pl.lit(" ('"), "evidence_words", pl.lit("'")).fill_null(" (no words")
+    said = pl.concat_str(
+        words, pl.when(codes != "").then(pl.lit(", ") + codes).otherwise(pl.lit("")), pl.lit(").")
+    )
+    once = pl.lit(" 1 mailing bounced for it")
+    often = pl.format(" {} mailings bounced for it", "strikes")
+    spell = pl.when(pl.col("strikes") == 1).then(once).otherwise(often)
+    last = pl.format(", last on {}", _day("last_strike")).fill_null("")
+    alive = pl.format("; it last took mail on {}.", _day("last_alive")).fill_null(
+        "; no delivery to it is known."
+    )
+    facts = pl.concat_str(cause, said, spell, last, alive)
+    outage = pl.format(
+        " But {} called many good addresses unknown from {} to {} UTC: wait for the next mailing.",
+        "provider",
+        _minute("outage_start"),
+        _minute("outage_end"),
+    )
+    score = pl.format(
+        " {} of {} points.", _points(pl.col("score")), pl.lit(f"{policy.threshold:g}")
+    )
+    skip = pl.lit(f" Skip {policy.pause_mailings} mailing, then try again.")
+    category = pl.col("others").cast(pl.String)
+    blameless = pl.format(
+        "{} bounced, but not for a reason that counts against the address (mostly {}).",
+        pl.when(pl.col("mailings_bounced") == 1)
+        .then(pl.lit("1 mailing"))
+        .otherwise(pl.format("{} mailings", "mailings_bounced")),
+        category,
+    )
+    recovered = pl.format(
+        "It took mail on {}, after its last bounce on {}.", _day("last_alive"), _day("last_bounce")
+    )
+    return (
+        pl.when(pl.col("verdict") == "remove")
+        .then(facts)
+        .when(pl.col("verdict") == "hold")
+        .then(facts + outage)
+        .when(pl.col("verdict") == "pause")
+        .then(facts + score + skip)
+        .when(pl.col("strikes") > 0)
+        .then(facts + score)
+        .when(pl.col("mailings_bounced") == 0)
+        .then(pl.lit("Nothing bounced."))
+        .when((pl.col("last_alive") > pl.col("last_bounce")).fill_null(False))
+        .then(recovered)
+        .otherwise(blameless)
+    )
+
+
+def _day(column: str) -> pl.Expr:
+    return pl.col(column).dt.strftime("%Y-%m-%d")
+
+
+def _minute(column: str) -> pl.Expr:
+    return pl.col(column).dt.strftime("%Y-%m-%d %H:%M")
+
+
+def _points(score: pl.Expr) -> pl.Expr:
+    return score.cast(pl.String).str.strip_suffix(".0")
