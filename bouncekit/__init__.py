@@ -1,6 +1,67 @@
-"""bouncekit: why did it bounce, whose fault is it, and which addresses must come off the list?"""
+"""bouncekit: why did it bounce, whose fault is it, and which addresses must come off the list?
+
+The tour, in the order of the work:
+
+read(*paths)            any export, mailbox or folder -> the bounces frame, nothing lost
+classify(bounces)       adds category, fault, and the words that made us say so
+explain(reply)          the same for one reply, to read
+distribution(bounces)   how many of what; unclassified(bounces): what nobody could name
+offenders(bounces)      who keeps bouncing, how often, since when
+incidents(bounces)      providers' outages; alerts(bounces): what you must mend yourself
+decide(bounces)         a verdict on each address, with the reason in words
+write_suppressions(...) the removal list as your mail service imports it
+
+reply_codes() and enhanced_codes() say what the codes mean; mask() makes addresses safe to show;
+charts draws the frames above; use_theme() sets notebooks up. Frames are Polars, eager or lazy.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from bouncekit.classify import classify
+from bouncekit.codes import enhanced_codes, reply_codes
+from bouncekit.counts import distribution, unclassified
+from bouncekit.errors import BouncekitError
 from bouncekit.explain import explain
+from bouncekit.incidents import alerts, incidents
+from bouncekit.mask import mask
+from bouncekit.offenders import offenders
+from bouncekit.policy import Policy, decide, policies
+from bouncekit.read import read, scan
+from bouncekit.suppress import write_suppressions
 
-__all__ = ["classify", "explain"]
+if TYPE_CHECKING:
+    from bouncekit import charts
+    from bouncekit.theme import use_theme
+
+__all__ = [
+    "BouncekitError",
+    "Policy",
+    "alerts",
+    "charts",
+    "classify",
+    "decide",
+    "distribution",
+    "enhanced_codes",
+    "explain",
+    "incidents",
+    "mask",
+    "offenders",
+    "policies",
+    "read",
+    "reply_codes",
+    "scan",
+    "unclassified",
+    "use_theme",
+    "write_suppressions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what draws only when it is asked for: Altair takes longer to load than all the rest."""
+    import importlib
+
+    if name == "charts":
+        return importlib.import_module("bouncekit.charts")
+    if name == "use_theme":
+        return importlib.import_module("bouncekit.theme").use_theme
+    raise AttributeError(f"module 'bouncekit' has no attribute '{name}'")

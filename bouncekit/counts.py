@@ -4,9 +4,10 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.reply import template
-from bouncekit.schema import BOUNCES, CLASSIFICATION, NO_FAILURE
+from bouncekit.schema import ACTION_OF, BOUNCES, CLASSIFICATION, NO_FAILURE, Action
 
 _DERIVED = {
+    "action": pl.col("category").cast(pl.String).replace_strict(ACTION_OF, return_dtype=Action),
     "domain": pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase(),
     "day": pl.col("time").dt.truncate("1d").dt.date(),
     "week": pl.col("time").dt.truncate("1w").dt.date(),
@@ -19,7 +20,7 @@ def distribution(
 ) -> pl.DataFrame:
     """Count failures by one or more columns, most frequent first.
 
-    `by` names columns of a classified frame, or `domain`, `day`, `week`, `month`. Deliveries and
+    `by` names columns of a classified frame, or `action`, `domain`, `day`, `week`, `month`. Deliveries and
     other rows that are no failure are left out. Gives the columns of `by`, `events` (UInt32) and
     `share` (Float64, of all failures). Raises BouncekitError for a column that is not there.
     """

@@ -103,6 +103,30 @@ def by_mailing(events: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+    """Give the bounce rate of each mailing of a classified frame, in the order of sending.
+
+    Columns: mailing (String), start (Datetime), sends (UInt32: recipients delivered or bounced),
+    bounces (UInt32: of them, ended in a bounce), rate (Float64). A frame without deliveries has
+    no rate to show: its rows are left out.
+    """
+    sent = by_mailing(events(frame, as_of)).filter(pl.col("bounced") | pl.col("delivered"))
+    return (
+        sent.group_by(mailing="mailing_key")
+        .agg(
+            start=pl.col("time").min(),
+            sends=pl.len(),
+            bounces=pl.col("bounced").sum(),
+            deliveries=pl.col("delivered").sum(),
+        )
+        .filter(pl.col("deliveries") > 0)
+        .drop("deliveries")
+        .with_columns(rate=pl.col("bounces") / pl.col("sends"))
+        .sort("start", "mailing")
+        .collect(engine="streaming")
+    )
+
+
 def _delivered_after_all() -> pl.Expr:
     """True where a delivery came after the last bounce; without times a bounce stands."""
     return (pl.col("last_delivery") > pl.col("last_bounce")).fill_null(False)

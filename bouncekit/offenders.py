@@ -28,7 +28,7 @@ def offenders(
 
     Columns: recipient, domain, provider (String) · mailings_bounced, longest_streak (mailings in a
     row), current_streak, sends_after_first_failure (mailings sent after the first permanent
-    failure of the recipient), mailings (UInt32) · first_bounce, last_bounce, last_delivery
+    failure of a recipient who took no mail since), mailings (UInt32) · first_bounce, last_bounce, last_delivery
     (Datetime) · ever_delivered (Boolean: gone, or never valid) · top_category (Category) ·
     categories (String, how often which) · suggestion (String, a domain one slip away from an
     unknown one).
@@ -79,6 +79,40 @@ def pareto(offenders: pl.DataFrame) -> pl.DataFrame:
     return running.filter((pl.int_range(pl.len()) % step == 0) | (pl.col("recipients") == 1))
 
 
+def hygiene(offenders: pl.DataFrame) -> pl.DataFrame:
+    """Count how often addresses were mailed again after their first permanent failure.
+
+    Takes the frame of `offenders()`. Columns: sends_after_first_failure (Enum of ranges),
+    recipients, sends (UInt32, all of them together).
+    """
+    ranges = ["0", "1", "2", "3 to 5", "6 to 10", "11 to 20", "over 20"]
+    sends = pl.col("sends_after_first_failure")
+    return (
+        offenders.group_by(
+            sends.cut([0, 1, 2, 5, 10, 20], labels=ranges)
+            .cast(pl.Enum(ranges))
+            .alias("sends_after_first_failure")
+        )
+        .agg(recipients=pl.len(), sends=sends.sum())
+        .sort("sends_after_first_failure")
+    )
+
+
+def timelines(
+    frame: pl.DataFrame | pl.LazyFrame, recipients: list[str] | pl.Series
+) -> pl.DataFrame:
+    """Give what happened to some addresses: recipient, time, event, category, in their order."""
+    order = pl.DataFrame({"recipient": recipients}).with_row_index("place")
+    return (
+        frame.lazy()
+        .filter(pl.col("time").is_not_null())
+        .join(order.lazy(), on="recipient")
+        .sort("place", "time", "event")
+        .select("recipient", "time", "event", "category")
+        .collect(engine="streaming")
+    )
+
+
 def _summary() -> dict[str, pl.Expr]:
     bounced = pl.col("bounced")
     time = pl.col("time")
@@ -86,7 +120,10 @@ def _summary() -> dict[str, pl.Expr]:
     runs = in_order.rle()
     bounced_runs = runs.struct.field("len").filter(runs.struct.field("value"))
     failed_for_good = bounced & (pl.col("fault") == "recipient") & pl.col("permanent")
-    first_failure = time.filter(failed_for_good.fill_null(False)).min()
+    since_alive = (time > pl.col("last_alive").max()).fill_null(
+        pl.col("last_alive").max().is_null()
+    )
+    first_failure = time.filter(failed_for_good.fill_null(False) & since_alive).min()
     category = pl.col("category").filter(bounced)
     counts = category.sort().rle()
     return {
@@ -113,7 +150,7 @@ def _summary() -> dict[str, pl.Expr]:
 
 
 def _suggestions(history: pl.LazyFrame, offenders: pl.DataFrame) -> pl.DataFrame:
-    """Give for each domain that never took mail the known one that is a slip of the finger away, if any."""
+    """Give for each domain that never took mail the known one a slip of the finger away."""
     delivered = (
         history.filter("delivered")
         .group_by(DOMAIN.alias("domain"))

@@ -1,0 +1,258 @@
+"""The command line: explain, codes, classify, decide, report, lab."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bouncekit.errors import BouncekitError
+
+if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
+    import polars as pl
+
+    from bouncekit.read import Reading
+
+# A run that would remove more of a list than this is more often a mistake than a dead list.
+LOUD_SHARE = 0.3
+
+app = typer.Typer(
+    help="Why did it bounce, whose fault is it, and which addresses must come off the list?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Exports = Annotated[
+    list[str],
+    typer.Argument(help="Files, folders or patterns: CSV, JSON, Parquet, mbox, eml, .gz, .zst ..."),
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", help="What a heading means: --map recipient=Mail. May be repeated."),
+]
+Source = Annotated[str | None, typer.Option(help="The kind of export, if it is not recognised.")]
+Zone = Annotated[str | None, typer.Option("--tz", help="Time zone of times without one (UTC).")]
+Rules = Annotated[str | None, typer.Option(help="A TOML file of your own phrases; they win.")]
+PolicyName = Annotated[str, typer.Option("--policy", help="A policy's name, or your .toml file.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        help="Decide as of this day (UTC); else the last event.",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+    ),
+]
+
+
+@app.command()
+def explain(
+    reply: Annotated[list[str], typer.Argument(help="The reply's text; quotes are not needed.")],
+    rules: Rules = None,
+) -> None:
+    """Say what one reply means, whose fault it is, and which words decided."""
+    from bouncekit.explain import explain as explained
+
+    _say(repr(explained(" ".join(reply), rules)))
+
+
+@app.command()
+def codes(
+    code: Annotated[str | None, typer.Argument(help="550 or 5.1.1; without it, all codes.")] = None,
+) -> None:
+    """Say what SMTP reply codes and enhanced status codes mean, and what to do about them."""
+    from bouncekit import codes as reference
+
+    if code is not None:
+        about = reference.describe(code)
+        _say(f"{about.code}  {about.title}\n")
+        _say(_pairs(("meaning", about.meaning), ("who cares", about.who)))
+        _say(_pairs(("what to do", about.what_to_do), ("source", about.source)))
+        return
+    for row in reference.reply_codes().iter_rows(named=True):
+        _say(f"{row['code']}    {row['meaning']}")
+    _say("")
+    for row in reference.enhanced_codes().iter_rows(named=True):
+        _say(f"{row['code']:<8}{row['name']}")
+    _say("\nMore on one of them: bouncekit codes 550, bouncekit codes 5.1.1")
+
+
+@app.command()
+def classify(
+    exports: Exports,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .csv file.")],
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Read exports, classify each row, and write them all to one file."""
+    from bouncekit.classify import classify as classified
+    from bouncekit.files import whole_file, without_formulas
+
+    if output.suffix not in (".parquet", ".csv"):
+        raise BouncekitError(f"{output}: write to a file that ends in .parquet or .csv.")
+    reading = _read(exports, source, tz, mapping)
+    frame = classified(reading.frame, rules=rules)
+    with whole_file(output) as draft:
+        if output.suffix == ".parquet":
+            frame.write_parquet(draft)
+        else:
+            _flat(without_formulas(frame)).write_csv(draft)
+    _say(reading.summary)
+    _say(f"Wrote {frame.height:,} classified rows to {output}.")
+
+
+@app.command()
+def decide(
+    exports: Exports,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The removal list, a CSV file.")],
+    policy: PolicyName = "article",
+    service: Annotated[str, typer.Option(help="Whose import format to write.")] = "csv",
+    previous: Annotated[Path | None, typer.Option(help="The list before this one.")] = None,
+    as_of: AsOf = None,
+    guard: Annotated[
+        bool, typer.Option(help="Hold removals that rest on a provider's outage.")
+    ] = True,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Read exports, decide which addresses come off the list, and write the removal list."""
+    from bouncekit.classify import classify as classified
+    from bouncekit.incidents import alerts
+    from bouncekit.policy import decide as decided
+    from bouncekit.suppress import write_suppressions
+
+    reading = _read(exports, source, tz, mapping)
+    bounces = classified(reading.frame, rules=rules)
+    decisions = decided(bounces, policy, as_of=_utc(as_of), guard=guard)
+    change = write_suppressions(decisions, output, service, previous)
+    _say(reading.summary)
+    _say(_verdicts(decisions))
+    if previous is not None:
+        counts = dict(change["change"].cast(str).value_counts().iter_rows())
+        _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in ("added", "kept", "withdrawn")) + ".")
+    _say(f"Wrote the removal list to {output}.")
+    _warn_of(decisions, alerts(bounces, as_of=_utc(as_of)))
+
+
+@app.command()
+def report(
+    exports: Exports,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The report's folder.")],
+    policy: PolicyName = "article",
+    mask: Annotated[bool, typer.Option(help="Show masked addresses only.")] = True,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+) -> None:
+    """Run the notebooks on your exports and write one folder to open in a browser."""
+    from bouncekit.report import write_report
+
+    reading = _read(exports, source, tz, mapping)
+    _say(reading.summary)
+    page = write_report(reading, output, policy=policy, mask=mask, progress=True)
+    _say(f"Wrote the report: open {page} in a browser.")
+
+
+@app.command()
+def lab(
+    exports: Annotated[list[str] | None, typer.Argument(help="Exports to look at.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where your copies of the notebooks live.")] = Path(
+        "bouncekit-notebooks"
+    ),
+) -> None:
+    """Open JupyterLab on your own copies of the notebooks; what is there is never overwritten."""
+    from bouncekit.report import open_lab
+
+    open_lab(exports or [], folder)
+
+
+def main() -> None:
+    """Run the command line; trouble that a user can mend is one sentence and exit code 2."""
+    try:
+        app()
+    except BouncekitError as problem:
+        print(f"bouncekit: {_printable(str(problem))}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # `bouncekit codes | head`
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _read(
+    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+) -> "Reading":
+    from bouncekit.read import load
+
+    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping))
+
+
+def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
+    """Take `recipient=Mail` apart."""
+    for pair in pairs or []:
+        if "=" not in pair:
+            raise BouncekitError(
+                f"--map {pair}: write the column, '=', and the heading: --map recipient=Mail."
+            )
+    return dict(pair.split("=", 1) for pair in pairs) if pairs else None
+
+
+def _utc(day: datetime | None) -> datetime | None:
+    from datetime import UTC
+
+    return day and day.replace(tzinfo=UTC)
+
+
+def _verdicts(decisions: "pl.DataFrame") -> str:
+    counts = dict(decisions["verdict"].cast(str).value_counts().iter_rows())
+    said = ", ".join(f"{verdict} {counts[verdict]:,}" for verdict in _order() if verdict in counts)
+    return f"Decided on {decisions.height:,} recipients: {said or 'nobody'}."
+
+
+def _order() -> tuple[str, ...]:
+    from bouncekit.schema import VERDICTS
+
+    return VERDICTS
+
+
+def _warn_of(decisions: "pl.DataFrame", alerts: "pl.DataFrame") -> None:
+    removed = (decisions["verdict"] == "remove").sum()
+    if decisions.height and removed / decisions.height > LOUD_SHARE:
+        _say(
+            f"WARNING: that removes {removed / decisions.height:.0%} of the recipients. Look at "
+            "the list before you use it, or give the deliveries too: an export of bounces alone "
+            "holds no good addresses."
+        )
+    for row in alerts.head(3).iter_rows(named=True):
+        of = f" on {row['blocklist']}" if row["blocklist"] else ""
+        last = f", last {row['last_seen']:%Y-%m-%d}" if row["last_seen"] else ""
+        touched = f"{row['recipients']:,} recipients{last}"
+        _say(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
+
+
+def _flat(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Turn what CSV has no word for into text: durations become seconds."""
+    import polars as pl
+
+    return frame.with_columns(pl.col(pl.Duration).dt.total_seconds())
+
+
+def _pairs(*pairs: tuple[str, str]) -> str:
+    return "\n".join(f"  {heading:<12}{said}" for heading, said in pairs)
+
+
+def _say(text: str) -> None:
+    print(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Leave out what steers a terminal: replies are written by strangers."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+if __name__ == "__main__":
+    main()

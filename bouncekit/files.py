@@ -1,0 +1,53 @@
+"""Write files whole or not at all, and cells that no spreadsheet runs."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+
+# A cell that begins like this is a formula to a spreadsheet (OWASP: CSV injection).
+_FORMULA = r"^[=+\-@\t\r]"
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it takes the place of `path` if all went well.
+
+    Raises BouncekitError if the folder is not there or cannot be written to.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as problem:
+        raise BouncekitError(
+            f"{target}: cannot be written there ({problem.strerror}); choose another place with -o."
+        ) from None
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        draft.chmod(0o644)
+        draft.replace(target)
+    except OSError as problem:
+        raise BouncekitError(
+            f"{target}: cannot be written ({problem.strerror}); nothing was changed."
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put an apostrophe before each text cell that a spreadsheet would run as a formula.
+
+    >>> without_formulas(pl.DataFrame({"reply": ["=1+1", "550 no"]}))["reply"].to_list()
+    ["'=1+1", '550 no']
+    """
+    cell = pl.col(pl.String)
+    return frame.with_columns(
+        pl.when(cell.str.contains(_FORMULA)).then(pl.lit("'") + cell).otherwise(cell).name.keep()
+    )
