@@ -1,0 +1,85 @@
+"""Find mail addresses in text and header fields, and write them one way."""
+
+import re
+
+from bouncekit.read.mime import Headers
+
+_LOCAL = r"""(?:"[^"\s@]{1,64}"|(?<![^\s<>()\[\]"',;:|])[^\s<>()\[\]"',;:|@]{1,128})"""
+# The last label is all ASCII letters or none: text in other scripts may follow without a blank.
+_DOMAIN = (
+    r"(?:(?:[\w-]{1,63}\.)+(?:[A-Za-z0-9-]{2,63}|[^\W0-9A-Za-z_]{2,63})"
+    r"|\[[0-9A-Fa-f.:IPv]{2,48}\])"
+)
+ADDRESS = rf"{_LOCAL}@{_DOMAIN}"
+
+_ANY_ADDRESS = re.compile(ADDRESS)
+_TYPE = re.compile(r"^\s*[\w/-]*\s*;")
+_ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
+_ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
+_VERP = re.compile(
+    r"^(?!prvs|btv1|srs)(?:[^@=+]*?[+-])?(?P<local>[^@=+]+)=(?P<domain>[^@=+]+\.[^@=+]+)@", re.I
+)
+
+
+def addresses(text: str) -> list[str]:
+    """Give the addresses in a text, each once, in order.
+
+    >>> addresses("Ann <ann@example.org>, 'bo@example.org' and ann@example.org.")
+    ['ann@example.org', 'bo@example.org']
+    """
+    return list(dict.fromkeys(bare(a) for a in _ANY_ADDRESS.findall(text)))
+
+
+def in_header(headers: Headers, name: str) -> list[str]:
+    """Give the addresses in all the headers of a name, each once."""
+    return list(dict.fromkeys(a for value in headers.get(name, ()) for a in addresses(value)))
+
+
+def bare(address: str) -> str:
+    """Drop the marks around an address; a quoted local part keeps its quotes."""
+    return address if address.startswith('"') else address.strip("'.")
+
+
+def local_part(address: str) -> str:
+    """Give what stands before the @, in lower case."""
+    return address.rpartition("@")[0].lower()
+
+
+def normal(address: str | None) -> str | None:
+    """Write the domain in lower case; the local part is the receiver's to interpret."""
+    local, at, domain = (address or "").rpartition("@")
+    return f"{local}{at}{domain.lower()}" if address else None
+
+
+def in_field(value: str, final: str = "") -> str:
+    r"""Give the address in a recipient field: its type left out, its escapes undone.
+
+    RFC 6533 §3 writes letters beyond ASCII as \x{00E9}; RFC 3461 §4 writes octets as +2B, which
+    is believed only if it leads to `final`, the address known from another field.
+
+    >>> in_field("utf-8; caf\\x{00E9}@example.org")
+    'café@example.org'
+    >>> in_field("rfc822;a+2Bb@example.org", final="a+b@example.org")
+    'a+b@example.org'
+    """
+    text = _ESCAPED_LETTER.sub(_letter, _TYPE.sub("", value).strip())
+    unescaped = _ESCAPED_OCTET.sub(lambda m: chr(int(m[1], 16)), text)
+    if unescaped.lower() == final.lower() or "@" not in text:
+        text = unescaped
+    found = addresses(text)
+    return found[0] if found else text.strip("<> ")
+
+
+def in_verp(address: str) -> str:
+    """Give the recipient that a variable envelope return path carries, else an empty text.
+
+    >>> in_verp("news-bounces+ann=example.org@lists.example.net")
+    'ann@example.org'
+    """
+    found = _VERP.match(address)
+    return f"{found['local']}@{found['domain']}" if found else ""
+
+
+def _letter(escape: re.Match[str]) -> str:
+    code = int(escape[1], 16)
+    return chr(code) if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else "�"

@@ -1,0 +1,280 @@
+"""Take one mail apart, however damaged: headers, notice text, report fields, returned original.
+
+The standard library's parser gives up where bounces are worst (a boundary that never comes, a
+header line that lost its indent) and builds trees nobody needs here; this one only splits.
+"""
+
+import binascii
+import quopri
+import re
+from dataclasses import dataclass, field
+from email.errors import HeaderParseError
+from email.header import decode_header
+from html import unescape
+
+Headers = dict[str, list[str]]
+
+# What is read of a header block and of a part, in bytes: notices are short, and of the returned
+# original (which follows them) only the headers count.
+HEADERS_LIMIT = 256_000
+PART_LIMIT = 64_000
+PARTS_LIMIT = 100
+NESTING_LIMIT = 6
+
+_FIELD = re.compile(r"^([A-Za-z0-9_-]{1,80})[ \t]*:(.*(?:\n[ \t].*)*)", re.M)
+_LOST_INDENT = re.compile(r"\n(?![A-Za-z0-9_-]{1,80}[ \t]*:|[ \t]|$)")
+_HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]{1,80}[ \t]*:")
+_HEADERS_END = re.compile(rb"\n[ \t]*\n")
+_MBOX_LINE = re.compile(rb">?From [^\n]*\n")
+_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
+_BOUNDARY = re.compile(r"boundary\s*=\s*(?:\"([^\"]*)|([^\s;]+))", re.I)
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.I)
+_UNDECLARED_DELIMITER = re.compile(
+    rb"^[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
+)
+_TRACE = re.compile(rb"\s*(?:Received|Return-Path|Message-ID|DKIM-Signature|X-[\w-]+)[ \t]*:", re.I)
+
+_RETURNED = ("message/rfc822", "message/global", "text/rfc822-header", "message/global-headers")
+_STATUS = ("message/delivery-status", "message/global-delivery-status")
+_RECEIPT = ("message/disposition-notification", "message/global-disposition-notification")
+
+# What really comes under a name: supersets, and the encodings that are mistaken for it.
+_CODECS = {
+    "iso-2022-jp": ("iso2022_jp_ext", "euc_jp", "cp932"),
+    "shift_jis": ("cp932",),
+    "euc-jp": ("euc_jp", "cp932"),
+    "gb2312": ("gb18030",),
+    "gbk": ("gb18030",),
+    "ks_c_5601-1987": ("cp949",),
+    "euc-kr": ("cp949",),
+    "iso-8859-1": ("cp1252",),
+    "us-ascii": (),
+}
+# Python's own codecs that are no charsets of mail: they warn, are slow or make lone surrogates.
+_NO_CHARSET = re.compile(r"unicode|raw|idna|puny|undefined|utf-?7|mbcs|oem|string|charmap")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A leaf of a mail: lower-case content type, headers, and the body as it came."""
+
+    kind: str
+    headers: Headers
+    body: bytes
+
+    def content(self) -> bytes:
+        """Give the beginning of the body, its transfer encoding undone, its lines ended by LF."""
+        encoding = first(self.headers, "content-transfer-encoding").lower()
+        body = self.body[:PART_LIMIT]
+        if encoding.startswith("quoted"):
+            body = quopri.decodestring(body)
+        elif encoding.startswith("base64"):
+            body = _from_base64(body)
+        return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def text(self) -> str:
+        """Give the beginning of the body as text, without markup."""
+        charset = _CHARSET.search(first(self.headers, "content-type"))
+        text = decode(self.content(), charset.group(1) if charset else "")
+        return without_markup(text) if self.kind == "text/html" else text
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What a reader of reports needs from a mail; absent things are empty."""
+
+    headers: Headers
+    notice: str = ""
+    status: str = ""
+    feedback: str = ""
+    receipt: str = ""
+    original: bytes = b""
+    is_report: bool = False
+    original_headers: Headers = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """The subject, encoded words decoded."""
+        return decode_words(first(self.headers, "subject"))
+
+
+def read_mail(raw: bytes) -> Mail:
+    r"""Take a raw mail apart; never raises, whatever the bytes.
+
+    >>> read_mail(b"Subject: =?utf-8?q?caf=C3=A9?=\r\n\r\nHello").subject
+    'café'
+    """
+    raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip()
+    headers, body = split_headers(raw)
+    parts = _leaves({n: v for n, v in headers.items() if n.startswith("content-")}, body)
+    original = next((_as_message(part) for part in parts if _is_returned(part)), b"")
+    return Mail(
+        headers=headers,
+        notice=_notice(parts),
+        status=_joined(parts, _STATUS),
+        feedback=_joined(parts, ("message/feedback-report",)),
+        receipt=_joined(parts, _RECEIPT),
+        original=original,
+        is_report="multipart/report" in first(headers, "content-type").lower(),
+        original_headers=split_headers(original.lstrip())[0],
+    )
+
+
+def split_headers(raw: bytes) -> tuple[Headers, bytes]:
+    """Split a message or a part into headers (lower-case name: unfolded values) and body.
+
+    A line that is no header and lost its indent belongs to the header above it; a part that
+    begins with something else has no headers at all.
+    """
+    if mbox_line := _MBOX_LINE.match(raw):
+        raw = raw[mbox_line.end() :]
+    if not _HEADER_LINE.match(raw):
+        return {}, raw.removeprefix(b"\n")
+    end = _HEADERS_END.search(raw, 0, HEADERS_LIMIT)
+    block, body = (raw[: end.start()], raw[end.end() :]) if end else (raw[:HEADERS_LIMIT], b"")
+    return fields(decode(block, "")), body
+
+
+def fields(block: str) -> Headers:
+    r"""Read header-like lines into lower-case name: unfolded values, in order.
+
+    >>> fields("Status : 5.1.1\nDiagnostic-Code: smtp; 550\n unknown")
+    {'status': ['5.1.1'], 'diagnostic-code': ['smtp; 550 unknown']}
+    """
+    found: Headers = {}
+    for name, value in field_list(block):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def field_list(block: str) -> list[tuple[str, str]]:
+    """Read header-like lines into (lower-case name, unfolded value), in order."""
+    pairs = _FIELD.findall(_LOST_INDENT.sub("\n ", block))
+    return [
+        (name.lower(), " ".join(value.split()) if "\n" in value else value.strip())
+        for name, value in pairs
+    ]
+
+
+def first(headers: Headers, name: str) -> str:
+    """Give a header's first value, or an empty text."""
+    values = headers.get(name)
+    return values[0] if values else ""
+
+
+def decode(body: bytes, charset: str) -> str:
+    """Turn bytes into text: the declared charset, what is mistaken for it, UTF-8, then any byte."""
+    name = charset.lower()
+    if b"\x1b$" in body and not name.startswith("iso-2022"):
+        name = "iso-2022-jp"
+    if _NO_CHARSET.match(name):
+        name = ""
+    for codec in (*_CODECS.get(name, (name,) if name else ()), "utf-8"):
+        try:
+            return body.decode(codec).replace("\x00", "")
+        except (LookupError, ValueError):
+            continue
+    return body.decode("cp1252", errors="replace").replace("\x00", "")
+
+
+def decode_words(text: str) -> str:
+    """Decode the encoded words of a header (RFC 2047); damaged ones stay as they are."""
+    if "=?" not in text:
+        return text
+    try:
+        words = decode_header(text)
+    except (HeaderParseError, ValueError, binascii.Error):
+        return text
+    return "".join(w if isinstance(w, str) else decode(w, charset or "") for w, charset in words)
+
+
+def without_markup(html: str) -> str:
+    """Turn HTML into the lines a reader sees; linear in its length.
+
+    >>> without_markup("<p>Caf&eacute;<br>closed</p>").split()
+    ['Café', 'closed']
+    """
+    html = re.sub(r"(?i)<(?:style|script)\b[^<]*", "", html)
+    html = re.sub(r"(?i)<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", "\n", html)
+    return unescape(re.sub(r"<[A-Za-z/!][^<>@]*>", " ", html))
+
+
+def _leaves(headers: Headers, body: bytes, depth: int = 0) -> list[Part]:
+    content_type = first(headers, "content-type")
+    match = _TYPE.search(content_type)
+    kind = match.group(0).lower() if match else "text/plain"
+    is_multipart = kind.startswith("multipart/")
+    if depth >= NESTING_LIMIT or not (is_multipart or (depth == 0 and kind == "text/plain")):
+        return [Part(kind, headers, body)]
+    preamble, *pieces = _pieces(body, content_type)
+    leaves = [leaf for piece in pieces for leaf in _leaves(*split_headers(piece), depth + 1)]
+    if is_multipart:
+        return leaves or [Part("text/plain", headers, body)]
+    # The mail says it has no parts. Reports inside it count; other parts belong to the original.
+    reports = [leaf for leaf in leaves if leaf.kind in (*_STATUS, "message/feedback-report")]
+    if not reports:
+        return [Part(kind, headers, body)]
+    return [Part(kind, headers, preamble), *(p for p in leaves if p.kind.startswith("message/"))]
+
+
+def _pieces(body: bytes, content_type: str) -> list[bytes]:
+    """Split at the declared boundary, else at one that lines before `Content-…:` give away."""
+    declared = _BOUNDARY.search(content_type)
+    if declared:
+        boundary = (declared.group(1) or declared.group(2) or "").strip().encode("utf-8", "replace")
+        pieces = _split_at(boundary, body) if boundary else [body]
+        if len(pieces) > 1:
+            return pieces
+    seen = _UNDECLARED_DELIMITER.search(body)
+    return _split_at(seen.group(1).rstrip(), body) if seen else [body]
+
+
+def _split_at(boundary: bytes, body: bytes) -> list[bytes]:
+    """Split at the lines that are the delimiter; a longer boundary that begins alike is none."""
+    delimiter = b"\n--" + boundary
+    body = (b"\n" + body).replace(b"\n --" + boundary, delimiter)
+    pieces: list[bytes] = []
+    for piece in body.split(delimiter, PARTS_LIMIT):
+        rest_of_line, _, content = piece.partition(b"\n")
+        if not pieces:
+            pieces.append(piece)
+        elif rest_of_line.strip() in (b"", b"--"):
+            pieces.append(content)
+        else:
+            pieces[-1] += delimiter + piece
+    return pieces
+
+
+def _is_returned(part: Part) -> bool:
+    """True for the returned original, also where it is not labelled as a message."""
+    if part.kind.startswith(_RETURNED) or "received" in part.headers:
+        return True
+    is_attached = first(part.headers, "content-disposition").lower().startswith("attachment")
+    return part.kind == "text/plain" and is_attached and bool(_TRACE.match(part.body))
+
+
+def _as_message(part: Part) -> bytes:
+    if part.kind.startswith(_RETURNED) or "received" not in part.headers:
+        return part.content()
+    lines = [f"{name}: {value}" for name, values in part.headers.items() for value in values]
+    return "\n".join(lines).encode("utf-8", "replace") + b"\n\n" + part.body
+
+
+def _notice(parts: list[Part]) -> str:
+    readable = [p for p in parts if p.kind.startswith("text/") and not _is_returned(p)]
+    plain = "\n\n".join(p.text() for p in readable if p.kind != "text/html").strip()
+    return plain or "\n\n".join(p.text() for p in readable if p.kind == "text/html").strip()
+
+
+def _joined(parts: list[Part], kinds: tuple[str, ...]) -> str:
+    return "\n\n".join(p.text() for p in parts if p.kind in kinds)
+
+
+def _from_base64(body: bytes) -> bytes:
+    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
+    return binascii.a2b_base64(letters[: len(letters) // 4 * 4] + _rest(letters))
+
+
+def _rest(letters: bytes) -> bytes:
+    tail = letters[len(letters) // 4 * 4 :]
+    return tail + b"=" * (4 - len(tail)) if len(tail) > 1 else b""

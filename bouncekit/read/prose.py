@@ -1,0 +1,324 @@
+"""Read who bounced and why from the sentences of a notice that follows no standard."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bouncekit.read.addresses import ADDRESS, bare
+from bouncekit.read.reasons import (
+    LEAD_IN,
+    QUOTED_REPLY,
+    RESULT,
+    accepted_in_session,
+    paragraphs,
+    quoted_reply,
+    reason_above,
+    reason_around,
+    session_replies,
+    worded_reason,
+)
+
+# The longest reply that is handed on, in characters.
+REPLY_LIMIT = 2_000
+# How surely an address in a notice is a recipient's: by the layout of its line, by the word before
+# it, or by its mere presence.
+STRONG, LIKELY, WEAK = 3, 2, 1
+
+_ORIGINAL_BEGINS = re.compile(
+    r"""^(?:(?P<announced>[ \t>*#=|_.-]*(?:
+      (?:this|below|included|enclosed|here|attached|following)\b.{0,40}
+        \b(?:copy|message|mail|headers?)\b.{0,60}(?:\bcopy\b|\bheaders?\b|original|first\ \d).{0,40}
+    | below\ this\ line.{0,60}
+    | (?:the\ )?(?:original|old|returned|unsent|undelivered|bounced|rejected)\ (?:e-?)?
+        (?:message|mail)(?:\ (?:header|info|text|body)s?)?
+        (?:\ (?:is|as)?\ ?(?:included|follow(?:s|ing)?|below|attached).{0,20})?
+    | (?:the\ )?(?:message\ )?headers?\ (?:of\ the\ original.{0,40}|follow.{0,20})
+    | message\ (?:text|header|body)s?\ follows?
+    | non-delivered\ message
+    )[ \t:.*#=|_-]*$)
+    |[>|]?[ \t]?(?:Received|Return-Path|X-Received|DKIM-Signature|ARC-Seal):)""",
+    re.I | re.M | re.X,
+)
+_HEADER_LINE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}:|[ \t]+\S|From \S+ ")
+
+_AT_LINE_START = re.compile(
+    rf"""^[\s>*•·#|-]*["'<(\[]*(?:mailto:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""", re.I
+)
+_BEHIND_NAME = re.compile(
+    rf"""^[^<>:]{{1,200}}<(?:mailto:|smtp:)?(?P<address>{ADDRESS})>
+    (?P<rest>[:;.\s]*|:\s.*|\s*\(.*)$""",
+    re.I | re.X,
+)
+_BEHIND_LABEL = re.compile(
+    rf"""(?:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address|\bundeliverable\ to
+      |\bdelivered\ to|\bdeliver(?:y|ing)?\ (?:(?:your|the|this)\ )?(?:e-?mail|message|mail)?\ ?to
+      |destinataires?|destinatario|destinatário|empfänger|ontvanger|odbiorc\w+|получател\w+
+      |宛先|收件人|收件人地址)
+      (?:\ (?:e-?mail\ )?address(?:es)?)?\s*[:：=]?\s*|\bRCPT\ TO\s*:\s*)
+    ["'<(\[]*(?:mailto:|smtp:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""",
+    re.I | re.X,
+)
+_RECIPIENT_LINES = (_BEHIND_NAME, _AT_LINE_START, RESULT, _BEHIND_LABEL)
+_ANY_ADDRESS = re.compile(ADDRESS)
+_WORDS_BEFORE = 80  # characters before an address that tell what it is
+_LED_TO = re.compile(
+    r"""(?:^\s*to:|\b(?:to|for|user|mailbox|account|address|userid|attempts|size|full|an|a|à|para
+    |pour|per|voor|do|для|на)\b)[\s:<"'(]*$""",
+    re.I | re.X,
+)
+_LED_ELSEWHERE = re.compile(
+    r"""(?:\b(?:mail\s+from|from|sender|reply-to|cc|bcc|contact|postmaster|administrator|support
+    |help|envelope-from|sent\s+by|please\s+\w+(?:\s+\w+)?\s+to|write\s+to|message-id|von|de|от)
+    |mailto|@)[\s:=<"'(\[]*$""",
+    re.I | re.X,
+)
+_ROLE = re.compile(r"^(?:mailer-daemon|postmaster|post_master|mail-?daemon|mdaemon)@", re.I)
+_AS_MAILED = re.compile(
+    rf"\(\s*(?:expanded|generated|forwarded)\s+from:?\s*<?(?P<address>{ADDRESS})>?\s*\)", re.I
+)
+_REMOTE_HOST = re.compile(
+    r"""(?:\bhost:?|talking\ to|server|Remote-MTA:?\s*(?:dns;)?)\s+
+    <?((?:[\w-]{1,63}\.)+[a-z]{2,24})\b""",
+    re.I | re.X,
+)
+# `on Thu, 29 Apr 2010 23:34:45 -0000` or `Action: Failed` beside an address is no reason.
+_NO_REASON = re.compile(r"\s*on\s+[^:]*\d{1,2}:\d\d.{0,30}$|\W*Action:\s*\w+$|\W*$", re.I)
+_WRAPPED = re.compile(r"\[([^\[\]]+)\]|\(([^()]+)\)")
+_SENTENCE = re.compile(r",?\s+[a-zà-ÿ]+,?\s+\w")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A recipient that a notice names, and why the mail did not get there.
+
+    `as_mailed` is the address before forwarding, if the notice tells. `is_certain` is False for an
+    address that a sentence only mentions, and for one that the notice does not mention at all.
+    """
+
+    recipient: str
+    reply: str
+    as_mailed: str = ""
+    remote_mta: str = ""
+    is_certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    line: int
+    address: str
+    rest: str
+    strength: int
+
+    @property
+    def key(self) -> str:
+        return self.address.lower()
+
+
+def split_original(text: str) -> tuple[str, str]:
+    r"""Split a text into the notice and the original that is quoted below it.
+
+    The original begins at a line that announces it, or where trace headers begin.
+
+    >>> split_original("<a@example.org>: full\n\n--- Below this line is a copy.\n\nSubject: x")
+    ('<a@example.org>: full', 'Subject: x')
+    """
+    for found in _ORIGINAL_BEGINS.finditer(text):
+        start = found.start()
+        if found["announced"] is None:
+            while start and _HEADER_LINE.match(text, above := text.rfind("\n", 0, start - 1) + 1):
+                start = above
+            return text[:start].strip(), text[start:].strip()
+        if notice := text[:start].strip():
+            return notice, text[found.end() :].strip()
+    return text.strip(), ""
+
+
+def quotes_reply(notice: str) -> bool:
+    """True if a line quotes an SMTP reply of failure."""
+    return any(QUOTED_REPLY.search(line) for line in notice.split("\n"))
+
+
+def findings(notice: str, others: Collection[str] = (), known: Sequence[str] = ()) -> list[Finding]:
+    r"""Find the recipients that a notice (without the original) names, each with its reason.
+
+    `others` are addresses that are rather not the recipient (sender, reporter), in lower case.
+    `known` are recipients known from elsewhere: then the notice is asked only for their reasons.
+
+    >>> [(f.recipient, f.reply) for f in findings("<a@example.org>:\n550 5.1.1 User unknown")]
+    [('a@example.org', '550 5.1.1 User unknown')]
+    """
+    read = _read(notice)
+    if known:
+        spelled = {address.lower(): address for address in known}
+    else:
+        chosen = _strongest(read.mentions, set(others), read.lines)
+        spelled = {mention.key: mention.address for mention in chosen}
+    return [_finding(address, read, is_alone=len(spelled) == 1) for address in spelled.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What the text below a recipient's line says about that recipient."""
+
+    quoted: str = ""
+    worded: str = ""
+    as_mailed: str = ""
+    remote_mta: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    """What was read from all of a notice: its recipients' lines and the replies it quotes."""
+
+    lines: list[str]
+    mentions: list[_Mention]
+    by_recipient: dict[str, list[_Mention]]
+    below: dict[int, _Block]
+    session: dict[str, str]
+    quoted: str
+    remote_mta: str
+    whole: str
+
+
+@lru_cache(maxsize=8)  # a report with many recipients asks again for each
+def _read(notice: str) -> _Notice:
+    lines = [line.rstrip() for line in notice.split("\n")]
+    mentions = _without_echoes([m for n in range(len(lines)) for m in _mentions(n, lines)], lines)
+    by_recipient: dict[str, list[_Mention]] = {}
+    for mention in mentions:
+        by_recipient.setdefault(mention.key, []).append(mention)
+    everything = paragraphs(lines)
+    whole = "\n".join(everything)
+    return _Notice(
+        lines=lines,
+        mentions=mentions,
+        by_recipient=by_recipient,
+        below=_below([m for m in mentions if m.strength == STRONG], lines),
+        session=session_replies(lines),
+        quoted=quoted_reply(everything),
+        remote_mta=_named_in(_REMOTE_HOST, whole),
+        whole=whole,
+    )
+
+
+def _mentions(number: int, lines: list[str]) -> list[_Mention]:
+    """Give the addresses in a line and how surely each is a recipient's."""
+    line = lines[number]
+    if "@" not in line:
+        return []
+    match = next((m for pattern in _RECIPIENT_LINES if (m := pattern.search(line))), None)
+    if match and not _LED_ELSEWHERE.search(line[: match.start("address")]):
+        is_within_sentence = (
+            match["rest"].strip().startswith("(") and match.re is not _AT_LINE_START
+        )
+        rest = line.strip() if is_within_sentence else match["rest"]
+        # A sentence that runs over from the line above only happens to begin with an address here.
+        runs_over = number and lines[number - 1] and not LEAD_IN.search(lines[number - 1])
+        strength = LIKELY if runs_over and _SENTENCE.match(rest) else STRONG
+        return [_Mention(number, bare(match["address"]), rest, strength)]
+    return [
+        _Mention(number, bare(m[0]), "", LIKELY if _LED_TO.search(_before(m)) else WEAK)
+        for m in _ANY_ADDRESS.finditer(line)
+        if not _LED_ELSEWHERE.search(_before(m))
+    ]
+
+
+def _before(address: re.Match[str]) -> str:
+    return address.string[max(0, address.start() - _WORDS_BEFORE) : address.start()]
+
+
+def _without_echoes(mentions: list[_Mention], lines: list[str]) -> list[_Mention]:
+    """Drop a mention by which a reply repeats the address that its paragraph began with."""
+    kept: list[_Mention] = []
+    begun: dict[str, int] = {}
+    for mention in mentions:
+        above = begun.get(mention.key)
+        if above is not None and all(lines[above : mention.line + 1]):
+            continue
+        if mention.strength == STRONG:
+            begun[mention.key] = mention.line
+        kept.append(mention)
+    return kept
+
+
+def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> list[_Mention]:
+    """Keep the mentions of the surest kind; the sender's address only if nothing else is left."""
+    accepted = accepted_in_session(lines)
+    fit = [m for m in mentions if not _ROLE.match(m.address) and m.key not in accepted]
+    for candidates in ([m for m in fit if m.key not in others], fit, mentions):
+        if candidates:
+            top = max(m.strength for m in candidates)
+            return [m for m in candidates if m.strength == top]
+    return []
+
+
+def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
+    mentions = read.by_recipient.get(recipient.lower(), [])
+    below = [read.below[m.line] for m in mentions if m.line in read.below]
+    reply = (
+        read.session.get(recipient.lower())
+        or _first(block.quoted for block in below)
+        or (read.quoted if is_alone else "")
+        or _first(block.worded for block in below)
+        or _first(_beside(m, read.lines) for m in mentions)
+        or read.whole
+    )
+    remote_mta = _first(block.remote_mta for block in below)
+    return Finding(
+        recipient=recipient,
+        reply=_unwrapped(reply)[:REPLY_LIMIT],
+        as_mailed=_first(block.as_mailed for block in below),
+        remote_mta=remote_mta or (read.remote_mta if is_alone else ""),
+        is_certain=any(m.strength == STRONG for m in mentions),
+    )
+
+
+def _below(mentions: list[_Mention], lines: list[str]) -> dict[int, _Block]:
+    """Give, for each recipient's line, what stands from there down to the next recipient's.
+
+    Where recipients stand in a list, all share what follows the list.
+    """
+    below: dict[int, _Block] = {}
+    shared = _Block()
+    end = len(lines)
+    for mention in reversed(mentions):
+        rest = "" if _NO_REASON.match(mention.rest) else mention.rest.lstrip(" \t:>)]\"'.-–,;")
+        found = paragraphs([rest, *lines[mention.line + 1 : end]])
+        below[mention.line] = _block(found) if found else shared
+        # What stands beside an address is not about the address above it.
+        shared = _Block() if rest else below[mention.line]
+        end = mention.line
+    return below
+
+
+def _block(found: list[str]) -> _Block:
+    text = "\n".join(found)
+    return _Block(
+        quoted=quoted_reply(found),
+        worded=worded_reason(found),
+        as_mailed=_named_in(_AS_MAILED, text),
+        remote_mta=_named_in(_REMOTE_HOST, text),
+    )
+
+
+def _named_in(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""
+
+
+def _first(texts: Iterable[str]) -> str:
+    return next((text for text in texts if text), "")
+
+
+def _beside(mention: _Mention, lines: list[str]) -> str:
+    """Give the reason in the paragraph that mentions an address, or in the one above its line."""
+    if mention.strength != STRONG:
+        return reason_around(lines, mention.line)
+    return reason_above(lines, mention.line)
+
+
+def _unwrapped(reply: str) -> str:
+    """Take off the brackets round a reply: `[User unknown]`."""
+    wrapped = _WRAPPED.fullmatch(reply)
+    return (wrapped[1] or wrapped[2]) if wrapped else reply

@@ -1,0 +1,223 @@
+"""Find the lines of a notice that give the reason: quoted SMTP replies, transcripts, paragraphs."""
+
+import re
+
+from bouncekit.read.addresses import ADDRESS, addresses
+
+# A quoted reply: a code at the start of a line or behind what introduces a quotation, a code with
+# an enhanced code behind it anywhere, or an enhanced code at the start of a line.
+QUOTED_REPLY = re.compile(
+    r"""(?:^[\s>*<|#(\["'-]*(?:(?:Out|S|Received)\s*[:>]+\s*)?
+      |[:;(\[>#'"]\s*
+      |\b(?:said|reply|replied|error|error_code|code|returned|with|reason|response|message|was|is)
+        \s+[:<(\['"#]*)
+      (?P<code>[45]\d\d(?=[\s,;:<(\[_-]|\#|$)(?!\s*(?:seconds|minutes|hours|bytes|MB|KB)))
+    |(?<![\w.])(?P<inner>[45]\d\d[\s-]+\#?[45]\.\d{1,3}\.\d{1,3})
+    |^[\s>*<|#(\["'-]*(?P<enhanced>[45]\.\d{1,2}\.\d{1,3}(?=[\s:<]))""",
+    re.X | re.I,
+)
+# A reason above or around an address is not longer than this, in lines.
+REASON_LINES = 12
+
+LEAD_IN = re.compile(r"[:：]\s*$")
+# Sendmail's own verdict on a recipient: `550 5.1.1 <ann@example.org>... User unknown`.
+RESULT = re.compile(
+    rf"^\s*[45]\d\d[ -](?:[45]\.\d+\.\d+ )?<?(?P<address>{ADDRESS})>?\.\.\.(?P<rest>.*)$"
+)
+OUR_LINE = re.compile(r"^\s*(?:>>>|-->|->|In:|C:|Sent\s*<<<|DATA$)\s*(?P<said>.*)$", re.I)
+THEIR_LINE = re.compile(r"^\s*(?:<<<|<--|<-|Out:|S:|Received\s*>>>)\s*(?P<said>.*)$", re.I)
+
+# Before RCPT TO the receiver speaks of the sender: these words of the reporter belong to the reply.
+_STAGE = re.compile(
+    r"\bafter (?:pipelined )?(?:MAIL FROM|EHLO|HELO|initial connection)\b"
+    r"|\bsender was rejected\b|\bgreeting failed\b",
+    re.I,
+)
+_REFUSAL = re.compile(r"[45]\d\d(?P<more>-)?")
+_RECIPIENT_COMMAND = re.compile(r"\brcpt\b", re.I)
+_TALKING_TO = re.compile(r"while talking to", re.I)
+_REPLY_LINE = re.compile(r"^\s*([45]\d\d)[ -]")
+_NEW_ITEM = re.compile(r"^\s*(?:<<<|>>>|<--|-->|In:|Out:|\(|[245]\d\d[ -])")
+_RULE = re.compile(r"^[\s|]*(?:[-=_*~#]{3,}.*|.*[-=_*~#]{5,}|[-=_*~#|]{2,})\s*$")
+_GAVE_UP_ON = re.compile(r"^Giving up on [\w.:-]+\s*$", re.M)
+_ADVICE = re.compile(
+    r"(?:-\s*)?(?:please|for (?:further|more|assistance)|if you|contact|you can|learn more)\b", re.I
+)
+_SUMMARY = re.compile(r"(?:To|From|Subject|Date|Sent|Message-ID)\s*:", re.I)
+_ONLY_ADDRESS = re.compile(rf"^\W*(?:mailto:)?{ADDRESS}\W*$")
+_ALIAS = re.compile(r"\(?(?:expanded|generated|forwarded) from\b.*", re.I)
+_CLOSING = {"(": ")", "[": "]", "'": "'", '"': '"'}
+
+
+def paragraphs(lines: list[str]) -> list[str]:
+    """Join lines to paragraphs: blank lines and ruled lines separate them, and are left out.
+
+    >>> paragraphs(["Sorry", "", "---- Transcript follows ----", "550 5.1.1", "  unknown"])
+    ['Sorry', '550 5.1.1\\nunknown']
+    """
+    found: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip() and not _RULE.match(line):
+            found[-1].append(line.strip())
+        elif found[-1]:
+            found.append([])
+    return ["\n".join(p) for p in found if p]
+
+
+def quoted_reply(among: list[str]) -> str:
+    """Give the first SMTP reply that the paragraphs quote, from its code to the paragraph's end.
+
+    >>> quoted_reply(["host mx.example.org said:", "after RCPT TO: 550 No such user"])
+    '550 No such user'
+    >>> quoted_reply(["SMTP error after MAIL FROM:<news@example.com>:\\n550 No such domain"])
+    'after MAIL FROM: 550 No such domain'
+    """
+    for paragraph in among:
+        lines = paragraph.split("\n")
+        for number, line in enumerate(lines):
+            if not OUR_LINE.match(line) and (code := QUOTED_REPLY.search(line)):
+                reply = _from_code("\n".join(lines[number:]), code)
+                stage = _STAGE.search("\n".join([*lines[:number], line[: code.start()]]))
+                return f"{stage[0]}: {reply}" if stage else reply
+    return ""
+
+
+def session_replies(lines: list[str]) -> dict[str, str]:
+    """Read a session's transcript: for each recipient (lower case) the reply that refused it.
+
+    The remote's own words go before the reporter's: `<<< 550 ...` before `554 <a@b>... Deferred`.
+
+    >>> session_replies([">>> RCPT TO:<ann@example.org>", "<<< 550 5.1.1 unknown"])
+    {'ann@example.org': '550 5.1.1 unknown'}
+    """
+    replies: dict[str, str] = {}
+    heard: list[str] = []
+    asked = ""
+    for number, line in enumerate(lines):
+        if _TALKING_TO.search(line):
+            heard, asked = [], ""
+        elif ours := OUR_LINE.match(line):
+            if _RECIPIENT_COMMAND.search(ours["said"]):
+                asked = "".join(addresses(ours["said"])[:1]).lower()
+        elif theirs := THEIR_LINE.match(line):
+            heard = _heard(heard, theirs["said"])
+            if asked and heard and not _goes_on(heard):
+                replies.setdefault(asked, "\n".join(heard))
+        elif "@" in line and (code := QUOTED_REPLY.search(line)):
+            reply = "\n".join(heard) or _whole_reply(lines, number, code)
+            for address in addresses(line):
+                replies.setdefault(address.lower(), reply)
+            heard = [] if RESULT.match(line) else heard
+    return replies
+
+
+def accepted_in_session(lines: list[str]) -> set[str]:
+    """Give the recipients (lower case) that a transcript shows accepted while it refused others."""
+    answers: dict[str, str] = {}
+    asked = ""
+    for line in lines:
+        if ours := OUR_LINE.match(line):
+            if _RECIPIENT_COMMAND.search(ours["said"]):
+                asked = "".join(addresses(ours["said"])[:1]).lower()
+        elif asked and (theirs := THEIR_LINE.match(line)):
+            answers[asked], asked = theirs["said"][:1], ""
+    if not {"4", "5"} & set(answers.values()):
+        return set()
+    return {address for address, answer in answers.items() if answer == "2"}
+
+
+def worded_reason(below: list[str]) -> str:
+    """Give the first of the paragraphs that is a reason: no mere announcement, no advice.
+
+    >>> worded_reason(["because:", "Please call us.", "User ann not listed in Domino Directory"])
+    'User ann not listed in Domino Directory'
+    """
+    reasons = (_without_lead_in(paragraph) for paragraph in below)
+    return next((r for r in reasons if r and not _ADVICE.match(r)), "")
+
+
+def reason_around(lines: list[str], number: int) -> str:
+    """Give the paragraph of a line that mentions an address in a sentence."""
+    if is_summary(lines[number]):
+        return ""
+    end = number + 1
+    while end < min(len(lines), number + REASON_LINES) and not _ends_paragraph(lines[end]):
+        end += 1
+    start = _start_of_paragraph(lines, number)
+    return "\n".join(line.strip() for line in lines[start:end])
+
+
+def reason_above(lines: list[str], number: int) -> str:
+    """Give the paragraph above a line with an address, unless it only announces the address."""
+    end = number
+    while end and not lines[end - 1].strip():
+        end -= 1
+    if not end or is_summary(lines[number]) or _ends_paragraph(lines[end - 1]):
+        return ""
+    start = _start_of_paragraph(lines, end)
+    above = [line.strip() for line in lines[start:end] if not _ONLY_ADDRESS.match(line)]
+    if not above or LEAD_IN.search(above[-1]) or is_summary(above[0]):
+        return ""
+    return "\n".join(above)
+
+
+def _start_of_paragraph(lines: list[str], number: int) -> int:
+    lowest = max(0, number - REASON_LINES)
+    while number > lowest and not _ends_paragraph(lines[number - 1]):
+        number -= 1
+    return number
+
+
+def _ends_paragraph(line: str) -> bool:
+    return not line.strip() or bool(_RULE.match(line))
+
+
+def is_summary(line: str) -> bool:
+    """True for a line of the summary that some notices give of the mail: `Subject: ...`."""
+    return bool(_SUMMARY.match(line.strip()))
+
+
+def _heard(heard: list[str], said: str) -> list[str]:
+    if not _REFUSAL.match(said):
+        return heard
+    return [*heard, said] if _goes_on(heard) else [said]
+
+
+def _goes_on(heard: list[str]) -> bool:
+    refusal = _REFUSAL.match(heard[-1]) if heard else None
+    return bool(refusal and refusal["more"])
+
+
+def _whole_reply(lines: list[str], number: int, code: re.Match[str]) -> str:
+    """Give the reply in a line with the lines it goes on in: `550-` lines or indented ones."""
+    begun = _REPLY_LINE.match(lines[number])
+    start, end = number, number + 1
+    if begun:
+        mark = begun[1] + "-"
+        while start and lines[start - 1].lstrip().startswith(mark):
+            start -= 1
+        while end < len(lines) and lines[end - 1].lstrip().startswith(mark):
+            end += 1
+        if end - start > 1:
+            return "\n".join(line.strip() for line in lines[start:end])
+    while end < len(lines) and lines[end].startswith("  ") and not _NEW_ITEM.match(lines[end]):
+        end += 1
+    below = (line.strip() for line in lines[number + 1 : end])
+    return _from_code("\n".join([lines[number], *below]), code)
+
+
+def _from_code(text: str, code: re.Match[str]) -> str:
+    """Cut a text from the code to where the mark that opened the quotation closes."""
+    start = max(code.start(name) for name in ("code", "inner", "enhanced"))
+    lines = [line for line in text[start:].split("\n") if not OUR_LINE.match(line)]
+    said = (theirs["said"] if (theirs := THEIR_LINE.match(line)) else line for line in lines)
+    reply = _GAVE_UP_ON.sub("", "\n".join(said)).strip()
+    closing = _CLOSING.get(text[start - 1 : start], "")
+    return reply[: reply.rindex(closing)] if closing and closing in reply else reply
+
+
+def _without_lead_in(paragraph: str) -> str:
+    lines = paragraph.split("\n")
+    while lines and (LEAD_IN.search(lines[0]) or _ALIAS.match(lines[0])):
+        lines = lines[1:]
+    return "\n".join(lines)

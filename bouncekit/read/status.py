@@ -1,0 +1,46 @@
+"""Split the fields of a delivery status notification (RFC 3464) by recipient."""
+
+import re
+
+from bouncekit.read.mime import field_list
+
+Fields = dict[str, str]
+
+RECIPIENT_FIELD = re.compile(r"^[ \t]*(?:final|original)-recipient[ \t]*:", re.I | re.M)
+
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_INDENTED_FIELD = re.compile(r"^[ \t]+(?=[A-Z][\w-]{2,40}:)", re.M)
+_RECIPIENTS = ("final-recipient", "original-recipient")
+
+
+def status_records(status: str) -> tuple[Fields, list[Fields]]:
+    r"""Give the fields about the message and, for each recipient, the fields about that one.
+
+    Blank lines separate recipients; some reporters leave them out, others put in too many.
+
+    >>> status_records("Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; a@b\n\nAction: failed")
+    ({'reporting-mta': 'dns; mx'}, [{'final-recipient': 'rfc822; a@b', 'action': 'failed'}])
+    """
+    about_message: Fields = {}
+    records: list[Fields] = []
+    for block in _BLANK_LINE.split(status):
+        for record in _split_at_repeats(field_list(_INDENTED_FIELD.sub("", block))):
+            if any(name in record for name in _RECIPIENTS):
+                records.append(record)
+            elif records and "action" not in records[-1]:
+                records[-1] = records[-1] | {
+                    n: v for n, v in record.items() if n not in records[-1]
+                }
+            else:
+                about_message = record | about_message
+    return about_message, records
+
+
+def _split_at_repeats(pairs: list[tuple[str, str]]) -> list[Fields]:
+    """Begin a new record where a field comes again that a recipient has only once."""
+    records: list[Fields] = [{}]
+    for name, value in pairs:
+        if name in records[-1] and name in (*_RECIPIENTS, "action"):
+            records.append({})
+        records[-1].setdefault(name, value)
+    return records

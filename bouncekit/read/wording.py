@@ -1,0 +1,65 @@
+"""The words by which a mail gives away what it is: a failure, a delay, an automatic reply."""
+
+import re
+
+# Who writes bounces: the sender's name or address. MAILER-DAEMON writes nothing else.
+DAEMON = re.compile(r"mailer-?daemon@", re.I)
+MAIL_SYSTEM = re.compile(
+    r"mailer-?daemon|post[-_ ]?master|mail[ .-]?deliver|mdaemon|mail (?:system|administrator)"
+    r"|\bdaemon\b|system administrator|^\s*<>|^\s*$",
+    re.I,
+)
+# People answer and forward bounces.
+CONVERSATION = re.compile(r"\s*(?:re|aw|fwd?|wg|sv|tr|rv)\s*:", re.I)
+
+FAILURE = re.compile(
+    r"""undeliver|non-?deliver|postponed|returned\ (?:e?-?mail|message|to\ sender)
+    |not\ (?:yet\ )?(?:be\ |been\ )?(?:deliver|sent\b)
+    |delivery\ (?:status|failure|warning|problem|report|error|has\ failed|notification|unsuccessful)
+    |(?:mail|message|delivery)\ (?:delivery\ )?(?:failed|failure|error|problem)
+    |failure\ notice|failed\ (?:delivery|mail)|mail\ system\ error|error\ sending\ your
+    |(?:could|can|did|was|has|were)\ ?n(?:[o']t)?\ (?:be\ |been\ )?(?:deliver|reach|sent|accept)
+    |unable\ to\ (?:deliver|send)|cannot\ be\ delivered|permanent\ (?:fatal\ )?error
+    |loop\ alert|mail\ loop|rejected|user\ unknown|unknown\ user|does\ not\ exist
+    |non\ remis|[ée]chec\ (?:de|d')|n'a\ pas\ pu|impossible\ de\ (?:remettre|distribuer)
+    |unzustellbar|nicht\ (?:zugestellt|zustellbar)|zustellung\ .{0,30}(?:fehl|gescheitert)
+    |no\ (?:se\ ha|se\ pudo|entregad)|n[ãa]o\ (?:foi\ )?(?:entreg|pôde)|devuelto
+    |mancato\ recapito|impossibile|non\ [eè]\ stato|niet\ (?:worden\ )?bezorg|onbestelbaar
+    |nie\ (?:zosta|dostarcz)|не\ ?доставл|не\ может\ быть\ доставлен
+    |送信でき|配信でき|配信不能|配送|エラー|退信|投递失败|未送达|无法(?:投递|送达)""",
+    re.I | re.X,
+)
+
+DELAY_IN_SUBJECT = re.compile(
+    r"""\bdelay(?:ed)?\b|still\ being\ retried|verzöger|retard|trasa|ritard|opóźni|задерж|遅延|延迟
+    |\bwarning\b.{0,40}\b(?:for\ past|for\ the\ past|not\ (?:yet\ )?(?:been\ )?(?:sent|deliver))""",
+    re.I | re.X,
+)
+DELAY = re.compile(
+    r"""warning\ message\ only|\bnot\ need\ to\ re-?send|has\ been\ (?:delayed|postponed)
+    |not\ yet\ been\ delivered|message\ will\ be\ retried|temporarily\ delayed
+    |(?<!not\ )\bwill\ (?:continue|keep)\ (?:to\ )?(?:be\ )?(?:try|retr|attempt)
+    |still\ (?:be\ )?(?:retried|retrying|trying)|delivery\ attempts\ will\ continue""",
+    re.I | re.X,
+)
+
+AWAY_IN_SUBJECT = re.compile(
+    r"""^\W*(?:(?:re|aw|sv|antw|antwort)\s*:\s*)?(?:
+      auto(?:matic(?:ally)?|mated|matisch\w*|mática|matique|matica)?[\s:-]*(?:generated\s+)?
+        (?:reply|response|repl|answer|antwort|svar|antwoord)
+    | out[\s-]of[\s-](?:the[\s-])?office | vacation\b
+    | (?:i\ am|i'm)?\ ?(?:currently\ )?(?:away|on\ (?:vacation|holiday|leave))\b
+    | abwesen | (?:ich\ bin\ )?nicht\ (?:im\ (?:büro|haus)|erreichbar)
+    | r[ée]ponse\ automatique | absen(?:t|ce)\b | risposta\ automatica | fuori\ (?:sede|ufficio)
+    | respuesta\ autom | resposta\ autom | fuera\ de\ (?:la\ )?oficina | ausente
+    | afwezig | niet\ aanwezig | autosvar | frånvaro | fravær | poissa | automaattinen
+    | odpowied[zź]\ automatyczna | autoodpowied | automatická\ odpov | automatikus | otomatik
+    | автоответ | автоматический\ ответ
+    | 自動(?:返信|応答|回复|回覆) | 自动(?:回复|答复) | 不在 | 부재 | 자동
+    )""",
+    re.I | re.X,
+)
+
+COMPLAINT_IN_SUBJECT = re.compile(
+    r"\s*(?:complaint about message|abuse (?:report|complaint)|spam complaint)", re.I
+)

@@ -1,0 +1,1003 @@
+import base64
+import json
+import quopri
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import process_time
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bouncekit.read import mailbox, reports
+from bouncekit.read.mime import read_mail
+from bouncekit.read.reports import events, is_message, parse_message, read_messages
+from bouncekit.schema import BOUNCES, EVENTS
+
+ORIGINAL = """\
+Return-Path: <news@list.example>
+Received: from out.list.example by mx.example.net; Mon, 3 Jun 2024 10:00:00 +0000
+From: News <news@list.example>
+To: ann@example.org
+Subject: June
+Date: Mon, 3 Jun 2024 09:59:00 +0000
+Message-ID: <june.1@list.example>
+List-Id: The news <news.list.example>
+X-Campaign-ID: june-2024
+
+Hello"""
+
+
+def notice(text: str, *, writer: str = "MAILER-DAEMON@mx.example.net", headers: str = "") -> str:
+    """A bounce that is one text: what the mail system writes to the sender of the original."""
+    subject = "" if "Subject:" in headers else "Subject: failure notice\n"
+    return (
+        f"From: {writer}\nTo: news@list.example\n"
+        f"Date: Mon, 3 Jun 2024 12:00:00 +0200\n{headers}{subject}\n{text}\n"
+    )
+
+
+def dsn(
+    status: str, *, text: str = "Your mail could not be delivered.", original: str = ORIGINAL
+) -> str:
+    """A delivery status notification with a notice, the fields and the original."""
+    return f"""\
+From: MAILER-DAEMON@mx.example.net (Mail Delivery System)
+To: news@list.example
+Subject: Undelivered Mail Returned to Sender
+Date: Mon, 3 Jun 2024 12:00:00 +0200
+Content-Type: multipart/report; report-type=delivery-status; boundary="b0"
+
+--b0
+Content-Type: text/plain; charset=utf-8
+
+{text}
+
+--b0
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.net
+Arrival-Date: Mon, 3 Jun 2024 10:00:01 +0000
+
+{status}
+
+--b0
+Content-Type: message/rfc822
+
+{original}
+--b0--
+"""
+
+
+# Layout: the mail, then for each row its event, recipient, reply.
+LAYOUTS: dict[str, tuple[str, list[tuple[str, str | None, str]]]] = {
+    "DSN": (
+        dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <ann@example.org>:
+ Recipient address rejected"""),
+        [
+            (
+                "bounce",
+                "ann@example.org",
+                "smtp; 550 5.1.1 <ann@example.org>: Recipient address rejected",
+            )
+        ],
+    ),
+    "DSN about three recipients of different fates": (
+        dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Status: 5.2.2
+Diagnostic-Code: smtp; 552 full
+
+Final-Recipient: rfc822; bo@example.org
+Action: delayed
+Status: 4.4.1
+Diagnostic-Code: smtp; timed out
+
+Final-Recipient: RFC822;cy@EXAMPLE.org
+Action: relayed
+Status: 2.0.0"""),
+        [
+            ("bounce", "ann@example.org", "smtp; 552 full"),
+            ("deferral", "bo@example.org", "smtp; timed out"),
+            ("delivery", "cy@example.org", "relayed"),
+        ],
+    ),
+    "DSN whose reason stands only in the transcript": (
+        dsn(
+            """\
+Final-Recipient: RFC822; ann@example.org
+Action: failed
+Status: 5.0.0""",
+            text="""\
+   ----- The following addresses had permanent fatal errors -----
+<ann@example.org>
+
+   ----- Transcript of session follows -----
+... while talking to mx.example.org.:
+>>> RCPT To:<ann@example.org>
+<<< 550 5.1.1 <ann@example.org>... User unknown
+550 5.1.1 <ann@example.org>... User unknown""",
+        ),
+        [("bounce", "ann@example.org", "550 5.1.1 <ann@example.org>... User unknown")],
+    ),
+    "DSN whose reason is the comment of its status": (
+        dsn("""\
+Original-Recipient: rfc822;ann@example.org
+Action: failed
+Status: 5.2.2 (Over quota)"""),
+        [("bounce", "ann@example.org", "Over quota")],
+    ),
+    "DSN whose fields have no blank lines between recipients and blanks before colons": (
+        dsn("""\
+Action : failed
+Status : 5.0.0
+Diagnostic-Code : smtp;550 unknown
+Final-Recipient : rfc/822;ann@example.org
+Action : failed
+Status : 5.0.0
+Diagnostic-Code : smtp;551 gone
+Final-Recipient : rfc/822;bo@example.org"""),
+        [
+            ("bounce", "ann@example.org", "smtp;550 unknown"),
+            ("bounce", "bo@example.org", "smtp;551 gone"),
+        ],
+    ),
+    "DSN with a boundary that never comes": (
+        dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Diagnostic-Code: smtp; 550 gone""").replace("\n--b0", "\n--b1"),
+        [("bounce", "ann@example.org", "smtp; 550 gone")],
+    ),
+    "DSN without a Content-Type header": (
+        dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Diagnostic-Code: smtp; 550 gone""").replace(
+            """\
+Content-Type: multipart/report; report-type=delivery-status; boundary="b0"
+""",
+            "",
+        ),
+        [("bounce", "ann@example.org", "smtp; 550 gone")],
+    ),
+    "DSN whose fields stand in the text": (
+        notice("""\
+An error occurred.
+
+Technical report:
+
+Reporting-MTA: dns; mx.example.net
+
+Action: failed
+Final-Recipient: rfc822; ann@example.org
+Diagnostic-Code: smtp; 550 5.2.1 User unknown
+Status: 5.2.1"""),
+        [("bounce", "ann@example.org", "smtp; 550 5.2.1 User unknown")],
+    ),
+    "DSN forwarded as an attachment": (
+        """\
+From: Boss <boss@list.example>
+To: list@list.example
+Subject: Fwd: please look
+Content-Type: multipart/mixed; boundary=b9
+
+--b9
+Content-Type: text/plain
+
+What is this?
+--b9
+Content-Type: message/rfc822
+
+"""
+        + dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Diagnostic-Code: smtp; 550 gone""")
+        + "--b9--\n",
+        [("bounce", "ann@example.org", "smtp; 550 gone")],
+    ),
+    "DSN with a UTF-8 address": (
+        dsn("""\
+Final-Recipient: utf-8; r\\x{00E9}mi@example.org
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 inconnu""").replace(
+            "message/delivery-status", "message/global-delivery-status"
+        ),
+        [("bounce", "rémi@example.org", "smtp; 550 inconnu")],
+    ),
+    "qmail": (
+        notice(f"""\
+Hi. This is the qmail-send program at mx.example.net.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+This is a permanent error; I've given up. Sorry it didn't work out.
+
+<ann@example.org>:
+192.0.2.5 does not like recipient.
+Remote host said: 550 5.1.1 User unknown
+Giving up on 192.0.2.5.
+
+<bo@example.org>:
+Sorry, no mailbox here by that name. (#5.1.1)
+
+--- Below this line is a copy of the message.
+
+{ORIGINAL}"""),
+        [
+            ("bounce", "ann@example.org", "550 5.1.1 User unknown"),
+            ("bounce", "bo@example.org", "Sorry, no mailbox here by that name. (#5.1.1)"),
+        ],
+    ),
+    "Exim": (
+        notice(
+            f"""\
+This message was created automatically by mail delivery software.
+
+A message that you sent could not be delivered to one or more of its
+recipients. This is a permanent error. The following address(es) failed:
+
+  ann@example.org
+    host mx.example.org [192.0.2.5]
+    SMTP error from remote mail server after RCPT TO:<ann@example.org>:
+    550-The account is closed.
+    550 Goodbye
+  bo@example.org
+    retry timeout exceeded
+
+------ This is a copy of the message, including all the headers. ------
+
+{ORIGINAL}""",
+            headers="""\
+X-Failed-Recipients: ann@example.org,
+ bo@example.org
+Auto-Submitted: auto-replied
+""",
+        ),
+        [
+            ("bounce", "ann@example.org", "550-The account is closed.\n550 Goodbye"),
+            ("bounce", "bo@example.org", "retry timeout exceeded"),
+        ],
+    ),
+    "Exim after an alias": (
+        notice("""\
+The following address(es) failed:
+
+  ann@example.com
+    (generated from ann@example.org)
+    Unrouteable address
+"""),
+        [("bounce", "ann@example.org", "Unrouteable address")],
+    ),
+    "Sendmail 5, one session with several hosts": (
+        notice(f"""\
+   ----- Transcript of session follows -----
+While talking to mx.example.org:
+>>> RCPT To:<ann@example.org>
+<<< 550 No such user here
+550 <ann@example.org>... User unknown
+550 gone.example (smtp)... 550 Host unknown
+554 <bo@gone.example>... 550 Host unknown (Authoritative answer from name server)
+
+   ----- Unsent message follows -----
+{ORIGINAL}"""),
+        [
+            ("bounce", "ann@example.org", "550 No such user here"),
+            (
+                "bounce",
+                "bo@gone.example",
+                "554 <bo@gone.example>... 550 Host unknown (Authoritative",
+            ),
+        ],
+    ),
+    "Postfix in plain text, the reply wrapped": (
+        notice("""\
+I'm sorry to have to inform you that your message could not
+be delivered to one or more recipients. It's attached below.
+
+For further assistance, please send mail to <postmaster@mx.example.net>
+
+<ann@example.org>: host mx.example.org[192.0.2.5] said: 550 5.1.1
+    <ann@example.org>: Recipient address rejected (in reply to RCPT TO)
+"""),
+        [("bounce", "ann@example.org", "550 5.1.1\n<ann@example.org>: Recipient address rejected")],
+    ),
+    "Postfix session report: only the refused recipient bounced": (
+        notice(
+            """\
+Transcript of session follows.
+
+ Out: 220 mx.example.net ESMTP
+ In:  MAIL FROM:<news@list.example>
+ Out: 250 2.1.0 Ok
+ In:  RCPT TO:<ann@example.org>
+ Out: 250 2.1.5 Ok
+ In:  RCPT TO:<bo@example.org>
+ Out: 554 5.7.1 Relay access denied
+ In:  QUIT
+ Out: 221 2.0.0 Bye
+""",
+            headers="Subject: Postfix SMTP server: errors from localhost[127.0.0.1]\n",
+        ),
+        [("bounce", "bo@example.org", "554 5.7.1 Relay access denied")],
+    ),
+    "Gmail": (
+        notice(f"""\
+Delivery to the following recipient failed permanently:
+
+     ann@example.org
+
+Technical details of permanent failure:
+Google tried to deliver your message, but it was rejected.
+
+The error that the other server returned was:
+550 5.1.1 User Unknown
+
+----- Original message -----
+
+{ORIGINAL}"""),
+        [("bounce", "ann@example.org", "550 5.1.1 User Unknown")],
+    ),
+    "Google Workspace, in a sentence": (
+        notice(
+            """\
+** Address not found **
+
+Your message wasn't delivered to ann@example.org because the
+address couldn't be found, or is unable to receive mail.
+
+The response was:
+
+The email account that you tried to reach does not exist.""",
+            headers="Subject: Delivery Status Notification (Failure)\n",
+        ),
+        [("bounce", "ann@example.org", "because the\naddress couldn't be found")],
+    ),
+    "Exchange 2003": (
+        notice(
+            """\
+Your message
+
+  To:      staff@example.org
+  Subject: June
+  Sent:    Mon, 3 Jun 2024 10:00:00 -0000
+
+did not reach the following recipient(s):
+
+ann@example.org on Mon, 3 Jun 2024 10:00:01 -0000
+    The recipient name is not recognized
+    MSEXCH:IMS:EXAMPLE:SITE:MX 0 (000C05A6) Unknown Recipient
+""",
+            writer="postmaster@example.org",
+        ),
+        [("bounce", "ann@example.org", "The recipient name is not recognized\nMSEXCH")],
+    ),
+    "Domino": (
+        notice("""\
+Your message
+
+  Subject: June
+
+was not delivered to:
+
+  ann@example.org
+
+because:
+
+  User ann (ann@example.org) not listed in Domino Directory
+"""),
+        [
+            (
+                "bounce",
+                "ann@example.org",
+                "User ann (ann@example.org) not listed in Domino Directory",
+            )
+        ],
+    ),
+    "GroupWise": (
+        notice("""\
+The message that you sent was undeliverable to the following:
+	ann@example.org (user not found)"""),
+        [("bounce", "ann@example.org", "user not found")],
+    ),
+    "GMX": (
+        notice(f"""\
+A message that you sent could not be delivered. The following address
+failed:
+
+"ann@example.org":
+SMTP error from remote server after RCPT command:
+host: mx.example.org
+5.1.1 <ann@example.org>... User Unknown
+
+
+--- The header of the original message is following. ---
+
+{ORIGINAL}"""),
+        [("bounce", "ann@example.org", "5.1.1 <ann@example.org>... User Unknown")],
+    ),
+    "1&1": (
+        notice("""\
+A message that you have sent could not be delivered to one or more
+recipients.
+
+<ann@example.org>
+
+For the following reason:
+
+Mail size limit exceeded. For explanation visit
+http://help.example.net/
+"""),
+        [("bounce", "ann@example.org", "Mail size limit exceeded.")],
+    ),
+    "Zoho": (
+        notice("""\
+This message was created automatically by mail delivery software.
+This is a permanent error.
+
+ann@example.org Invalid Address, ERROR_CODE :550, ERROR_CODE :5.1.1 User Unknown
+bo@example.org Invalid Address, ERROR_CODE :550, ERROR_CODE :5.2.2 Mailbox Full
+"""),
+        [
+            ("bounce", "ann@example.org", "550, ERROR_CODE :5.1.1 User Unknown"),
+            ("bounce", "bo@example.org", "550, ERROR_CODE :5.2.2 Mailbox Full"),
+        ],
+    ),
+    "OpenSMTPD": (
+        notice(f"""\
+    An error has occurred while attempting to deliver a message for
+    the following list of recipients:
+
+ann@example.org: 550 5.2.2 Mailbox Full
+bo@gone.example: Domain does not exist
+
+    Below is a copy of the original message:
+
+{ORIGINAL}"""),
+        [
+            ("bounce", "ann@example.org", "550 5.2.2 Mailbox Full"),
+            ("bounce", "bo@gone.example", "Domain does not exist"),
+        ],
+    ),
+    "MailMarshal, the reason before the recipients": (
+        notice("""\
+Your message:
+   From:    news@list.example
+   Subject: June
+
+Could not be delivered because of
+
+550 5.1.1 User unknown
+
+The following recipients were affected:
+    ann@example.org
+
+Additional Information
+======================
+Original Sender:    <news@list.example>
+"""),
+        [("bounce", "ann@example.org", "550 5.1.1 User unknown")],
+    ),
+    "Biglobe, the reason under a ruled line": (
+        notice("""\
+   ----- The following addresses had delivery problems -----
+<ann@example.org>
+   ----- Non-delivered information -----
+The number of messages in recipient's mailbox exceeded the local limit.
+"""),
+        [("bounce", "ann@example.org", "The number of messages in recipient's mailbox exceeded")],
+    ),
+    "Lotus Notes, Japanese, the reason above the address": (
+        notice(f"""\
+------- Failure Reasons  --------
+
+User not listed in directory
+ann@example.org
+
+------- Returned Message --------
+{ORIGINAL}"""),
+        [("bounce", "ann@example.org", "User not listed in directory")],
+    ),
+    "Mobile carrier: reason, blank line, address": (
+        notice("""\
+The user(s) account is temporarily over quota.
+
+<ann@example.org>
+"""),
+        [("bounce", "ann@example.org", "The user(s) account is temporarily over quota.")],
+    ),
+    "Mobile carrier: address and reason in one sentence": (
+        notice(
+            """\
+Your mail sent on: Mon, 3 Jun 2024 11:04:47 +0900
+     Could not be delivered to: <ann@example.org>
+     As their mailbox is full.
+""",
+            writer="no-reply@mail.example.net",
+            headers="Subject: Mail System Error - Returned Mail\n",
+        ),
+        [("bounce", "ann@example.org", "As their mailbox is full.")],
+    ),
+    "IMail": (
+        notice(
+            f"""\
+User mailbox exceeds allowed size: ann@example.org
+
+
+Original message follows.
+
+{ORIGINAL}""",
+            writer="Postmaster@example.org",
+            headers="Subject: Undeliverable Mail\n",
+        ),
+        [("bounce", "ann@example.org", "User mailbox exceeds allowed size: ann@example.org")],
+    ),
+    "InterScan": (
+        notice("""\
+Unable to deliver message to <ann@example.org>
+
+Sent <<< RCPT TO:<ann@example.org>
+Received >>> 550 5.1.1 user unknown
+"""),
+        [("bounce", "ann@example.org", "550 5.1.1 user unknown")],
+    ),
+    "Mimecast": (
+        notice(
+            """\
+An email that you attempted to send to the following address could not be delivered:
+-- ann@example.org
+
+The problem appears to be :
+-- Recipient email address is possibly incorrect
+
+Additional information follows :
+-- 5.4.1 Recipient address rejected: Access denied.
+
+If you require further information, please contact the Service Desk.
+""",
+            writer="postmaster@mx.example.net",
+        ),
+        [("bounce", "ann@example.org", "5.4.1 Recipient address rejected: Access denied.")],
+    ),
+    "Mail.ru: the same in two languages": (
+        notice("""\
+К сожалению, Ваше письмо не может быть доставлено одному или нескольким получателям:
+
+  ann@example.org
+    host mx.example.org [192.0.2.5]: 550 5.2.2 Mailbox Full
+
+**********************
+
+The following address(es) failed:
+
+  ann@example.org
+    host mx.example.org [192.0.2.5]: 550 5.2.2 Mailbox Full
+"""),
+        [("bounce", "ann@example.org", "550 5.2.2 Mailbox Full")],
+    ),
+    "delay warning": (
+        notice("""\
+THIS IS A WARNING MESSAGE ONLY.
+
+Delivery to the following recipient has been delayed:
+
+     ann@example.org
+
+Message will be retried for 2 more day(s)
+"""),
+        [("deferral", "ann@example.org", "Message will be retried for 2 more day(s)")],
+    ),
+    "a bounce that names nobody: VERP tells": (
+        notice("This mail could not be delivered.").replace(
+            "To: news@list.example", "To: bounces+ann=example.org@list.example"
+        ),
+        [("bounce", "ann@example.org", "This mail could not be delivered.")],
+    ),
+    "a bounce that names nobody: the original tells": (
+        notice(f"""\
+This mail could not be delivered.
+
+--- Original message follows ---
+
+{ORIGINAL}"""),
+        [("bounce", "ann@example.org", "This mail could not be delivered.")],
+    ),
+    "out of office": (
+        notice(
+            "I am away until Monday. Ask bo@example.org.",
+            writer="ann@example.org",
+            headers="Subject: Automatic reply: June\n",
+        ),
+        [("auto_reply", "ann@example.org", "Automatic reply: June\nI am away until Monday.")],
+    ),
+    "vacation notice by header alone": (
+        notice(
+            "Back on Monday.",
+            writer="ann@example.org",
+            headers="""\
+Subject: Re: June
+Auto-Submitted: auto-replied
+""",
+        ),
+        [("auto_reply", "ann@example.org", "Back on Monday.")],
+    ),
+    "unsubscribe request": (
+        notice("", writer="ann@example.org", headers="Subject: unsubscribe\n"),
+        [("unsubscribe", "ann@example.org", "unsubscribe")],
+    ),
+    "somebody quotes a bounce in a conversation": (
+        notice(
+            """\
+I got this:
+
+> could not be delivered to
+> bo@example.org
+> 550 user unknown
+
+What now?""",
+            writer="ann@example.org",
+            headers="Subject: Re: undelivered mail\n",
+        ),
+        [("unreadable", None, "Re: undelivered mail\nI got this:")],
+    ),
+    "ordinary mail": (
+        notice(
+            "See you at noon. Ask bo@example.org.",
+            writer="ann@example.org",
+            headers="Subject: Lunch\n",
+        ),
+        [("unreadable", None, "Lunch\nSee you at noon.")],
+    ),
+}
+
+
+def feedback_report(fields: str, original: str = ORIGINAL, subject: str = "FW: June") -> str:
+    return f"""\
+From: <fbl@example.net>
+To: abuse@list.example
+Subject: {subject}
+Date: Mon, 3 Jun 2024 12:00:00 +0000
+Content-Type: multipart/report; report-type=feedback-report; boundary="b0"
+
+--b0
+Content-Type: text/plain
+
+This is an email abuse report.
+
+--b0
+Content-Type: message/feedback-report
+
+{fields}
+--b0
+Content-Type: message/rfc822
+
+{original}
+--b0--
+"""
+
+
+FEEDBACK = {
+    "Feedback-Type: abuse\nOriginal-Rcpt-To: <ann@example.org>\nSource-IP: 192.0.2.9\n": [
+        ("complaint", "ann@example.org", "arf:abuse"),
+    ],
+    "Feedback-Type: opt-out\nRemoval-Recipient: bo@example.org\n": [
+        ("complaint", "bo@example.org", "arf:opt-out"),
+    ],
+    "Feedback-Type: fraud\n": [("complaint", "ann@example.org", "arf:fraud")],
+    "Feedback-Type: abuse\nOriginal-Rcpt-To: ann@example.org\nOriginal-Rcpt-To: bo@example.org\n": [
+        ("complaint", "ann@example.org", "arf:abuse/one-of-2"),
+        ("complaint", "bo@example.org", "arf:abuse/one-of-2"),
+    ],
+    "Feedback-Type: not-spam\nOriginal-Rcpt-To: ann@example.org\n": [
+        ("engagement", "ann@example.org", "arf:not-spam"),
+    ],
+    "Feedback-Type: auth-failure\nOriginal-Rcpt-To: ann@example.org\n": [
+        ("auto_reply", "ann@example.org", "arf:auth-failure"),
+    ],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_tells_who_bounced_and_why(layout: str) -> None:
+    mail, expected = LAYOUTS[layout]
+    rows = events(read_mail(mail.encode()))
+    found = [(row["event"], row["recipient"]) for row in rows]
+    assert found == [(event, recipient) for event, recipient, _ in expected]
+    for row, (_, _, reply) in zip(rows, expected, strict=True):
+        assert row["reply"].startswith(reply) or reply in row["reply"].split("\n")
+
+
+@pytest.mark.parametrize("fields", FEEDBACK)
+def test_a_feedback_report_is_a_complaint_only_if_somebody_complained(fields: str) -> None:
+    rows = parse_message(feedback_report(fields).encode())
+    assert [(r["event"], r["recipient"], r["source_class"]) for r in rows] == FEEDBACK[fields]
+
+
+def test_a_complaint_may_just_attach_the_mail_complained_about() -> None:
+    mail = feedback_report("", f"X-HmXmrOriginalRecipient: bo@example.org\n{ORIGINAL}").replace(
+        "message/feedback-report", "text/plain"
+    )
+    (row,) = parse_message(mail.encode())
+    assert (row["event"], row["recipient"]) == ("complaint", "bo@example.org")
+
+
+MAILED = "Final-Recipient: rfc822;ann@EXAMPLE.org"
+FORWARDED = "Final-Recipient: rfc822;a@box.example"
+ALIAS = "<a@box.example> (expanded from <ann@example.org>): gone"
+TRACED = f"Delivered-To: ann@example.org\n{ORIGINAL}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "original", "addresses"),
+    [
+        (f"Original-Recipient: rfc822;ann@example.org\n{FORWARDED}", "", ORIGINAL, "ann box"),
+        (f"X-Actual-Recipient: rfc822;a@box.example\n{MAILED}", "", ORIGINAL, "ann box"),
+        (FORWARDED, ALIAS, ORIGINAL, "ann box"),
+        (FORWARDED, "", TRACED, "ann box"),
+        (FORWARDED, "", f"X-BeenThere: ann@example.org\n{TRACED}", "box"),
+        (FORWARDED, "", ORIGINAL, "box"),
+        (MAILED, "", ORIGINAL, "ann"),
+    ],
+    ids=["Original-Recipient", "X-Actual-Recipient", "alias", "trace", "list", "unknown", "mailed"],
+)
+def test_the_recipient_is_the_address_as_mailed(
+    fields: str, text: str, original: str, addresses: str
+) -> None:
+    status = f"{fields}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 gone"
+    (row,) = parse_message(dsn(status, text=text or "Sorry", original=original).encode())
+    spelled = {"ann": "ann@example.org", "box": "a@box.example"}
+    found = [a for a in (row["recipient"], row["final_recipient"]) if a]
+    assert found == [spelled[name] for name in addresses.split()]
+
+
+def test_a_row_tells_time_mailing_message_sender_and_verdict() -> None:
+    status = (
+        "Final-Recipient: rfc822; ann@example.org\nAction: failed\nStatus: 5.2.2 (full)\n"
+        "Remote-MTA: dns; mx.example.org (TCP|192.0.2.5|25)\nDiagnostic-Code: smtp; 552 full\n"
+        "Last-Attempt-Date: Mon, 3 Jun 2024 13:00:00 +0300"
+    )
+    (row,) = parse_message(dsn(status).encode())
+    row.pop("reply")
+    assert row == {
+        "event": "bounce",
+        "time": datetime(2024, 6, 3, 10, 0, tzinfo=UTC),
+        "recipient": "ann@example.org",
+        "final_recipient": None,
+        "enhanced_code": "5.2.2",
+        "source_class": "dsn:failed/5.2.2",
+        "remote_mta": "mx.example.org",
+        "mailing": "june-2024",
+        "message_id": "june.1@list.example",
+        "sender": "news@list.example",
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "mailing"),
+    [
+        ("List-Id: The news <news.list.example>", "news.list.example 2024-06-03"),
+        ("Feedback-ID: 17:news:list", "17:news:list 2024-06-03"),
+        ("X-Mailer: tool", None),
+    ],
+)
+def test_a_list_is_no_mailing_without_the_day(headers: str, mailing: str | None) -> None:
+    original = f"{headers}\nFrom: news@list.example\nDate: Mon, 3 Jun 2024 09:59:00 +0000\n\nHi"
+    (row,) = parse_message(dsn("Final-Recipient: rfc822;a@b.example", original=original).encode())
+    assert row["mailing"] == mailing
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic", "code"),
+    [
+        ("5.1.1", "550 5.7.1 bad", "5.1.1"),
+        ("5.0.0", "550 5.1.1 bad", None),
+        ("5.0.0", "550 bad", "5.0.0"),
+    ],
+)
+def test_a_general_status_gives_way_to_an_exact_one_in_the_reply(
+    status: str, diagnostic: str, code: str | None
+) -> None:
+    block = f"Final-Recipient: rfc822;ann@example.org\nAction: failed\nStatus: {status}\n"
+    (row,) = parse_message(dsn(f"{block}Diagnostic-Code: smtp; {diagnostic}").encode())
+    assert row["enhanced_code"] == code
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-2022-jp", "euc-jp", "shift_jis"])
+@pytest.mark.parametrize("transfer", ["8bit", "base64", "quoted-printable"])
+def test_charset_and_transfer_encoding_do_not_matter(encoding: str, transfer: str) -> None:
+    body = "メールを配信できませんでした。\n\n宛先がありません。\n\n<ann@example.org>\n".encode(
+        encoding
+    )
+    encode: dict[str, Callable[[bytes], bytes]] = {
+        "8bit": bytes,
+        "base64": base64.encodebytes,
+        "quoted-printable": quopri.encodestring,
+    }
+    head = (
+        f"From: MAILER-DAEMON@mx.example.net\nSubject: Returned\n"
+        f"Content-Type: text/plain; charset={encoding}\nContent-Transfer-Encoding: {transfer}\n\n"
+    )
+    (row,) = parse_message(head.encode() + encode[transfer](body))
+    assert (row["recipient"], row["reply"]) == ("ann@example.org", "宛先がありません。")
+
+
+def test_a_notification_of_amazon_ses_may_come_by_mail() -> None:
+    bounced = {"emailAddress": "ann@example.org", "status": "5.1.1", "diagnosticCode": "550 gone"}
+    told = {
+        "notificationType": "Bounce",
+        "bounce": {
+            "bounceType": "Permanent",
+            "bounceSubType": "General",
+            "bouncedRecipients": [bounced],
+            "timestamp": "2024-06-03T10:00:00.000Z",
+        },
+        "mail": {"source": "news@list.example", "messageId": "01"},
+    }
+    text = json.dumps({"Type": "Notification", "Message": json.dumps(told)}, indent=2)
+    broken = text.replace("messageId", "message!\n Id")  # a line longer than SMTP allows
+    (row,) = parse_message(notice(f"{broken}\n\n--\nBye", writer="no-reply@sns.example").encode())
+    assert (row["recipient"], row["source_class"]) == ("ann@example.org", "ses:Permanent/General")
+    assert (row["message_id"], row["reply"]) == ("01", "550 gone")
+
+
+def test_a_read_receipt_is_a_sign_of_life() -> None:
+    mail = dsn("x").replace("report-type=delivery-status", "report-type=disposition-notification")
+    mail = mail.replace("message/delivery-status", "message/disposition-notification").replace(
+        "Reporting-MTA: dns; mx.example.net",
+        "Final-Recipient: rfc822;ann@example.org\n"
+        "Disposition: manual-action/MDN-sent-manually; displayed",
+    )
+    (row,) = parse_message(mail.encode())
+    assert (row["event"], row["recipient"]) == ("engagement", "ann@example.org")
+
+
+# Laws.
+
+SAMPLES = [mail for mail, _ in LAYOUTS.values()] + [feedback_report(f) for f in FEEDBACK]
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r"])
+def test_line_ends_do_not_matter(line_end: str) -> None:
+    for mail in SAMPLES:
+        assert parse_message(mail.replace("\n", line_end).encode()) == parse_message(mail.encode())
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_give_at_least_one_row(raw: bytes) -> None:
+    assert events(read_mail(raw))
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_a_damaged_mail_still_gives_rows_that_can_be_stored(mail: str, data: st.DataObject) -> None:
+    raw = mail.encode()
+    cut = data.draw(st.integers(0, len(raw)))
+    junk = data.draw(st.binary(max_size=20))
+    rest = data.draw(st.integers(cut, len(raw)))
+    rows = events(read_mail(raw[:cut] + junk + raw[rest:]))
+    assert rows
+    assert {row["event"] for row in rows} <= set(EVENTS)
+    for row in rows:
+        assert set(row) <= set(BOUNCES)
+        assert row["reply"]
+        "".join(v for v in row.values() if isinstance(v, str)).encode()
+
+
+HOSTILE = {
+    "brackets": "<" * 60_000,
+    "half addresses": "a@" * 30_000,
+    "one address": "a@b.example " * 5_000,
+    "one address a line": "a@b.example\n" * 5_000,
+    "addresses in a sentence": "so to a@b.example " * 3_500,
+    "a list": "\n".join(f"a{n}@b.example" for n in range(4_000)),
+    "a list with reasons": "\n".join(f"a{n}@b.example: no" for n in range(3_000)),
+    "fields": "\n\n".join(f"Final-Recipient: rfc822;a{n}@b.example" for n in range(1_500)),
+    "codes": "550 " * 16_000,
+    "headers": "a: b\n" * 12_000 + "\nReceived: c",
+    "traces": "Received: x\n" * 5_000,
+    "blanks": " " * 60_000,
+    "rules": "-" * 60_000,
+    "styles": "<style>" * 9_000,
+    "quotes": '"' * 60_000,
+    "dots": "x." * 30_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "message/delivery-status"])
+def test_hostile_text_is_read_in_linear_time(text: str, kind: str) -> None:
+    headers = f"Content-Type: {kind}\nX-Filler: {HOSTILE[text][:9_000]}\n"
+    mail = notice(HOSTILE[text], headers=headers)
+    start = process_time()
+    assert parse_message(mail.encode())
+    assert process_time() - start < 2
+
+
+# Containers.
+
+
+def test_a_file_is_known_by_its_beginning() -> None:
+    mails = [
+        b"From x Mon Jun  3\nSubject: a\n\nb",
+        b"Return-Path: <>\r\nReceived: by mx\r\n\r\n",
+        b"\xef\xbb\xbfTo: a\rFrom: b\r\r",
+    ]
+    others = [
+        b"",
+        b"email,reason\na@example.org,gone",
+        b'{"Message": 1}',
+        b"Jun  3 10:00:00 mx postfix/smtp[1]: 4: to=<a>",
+        b"time: 3\nname: x\n",
+        b"From here on:\nnothing",
+    ]
+    assert [is_message(head) for head in mails] == [True] * len(mails)
+    assert [is_message(head) for head in others] == [False] * len(others)
+
+
+@pytest.fixture
+def mbox() -> str:
+    mails = [
+        notice(f"<{name}@example.org>:\n550 unknown\n\nFrom here on, nothing.\n>From you")
+        for name in ("ann", "bo", "cy")
+    ]
+    return "\n".join(f"From MAILER-DAEMON Mon Jun  3 12:00:00 2024\n{mail}" for mail in mails)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("chunk", [1, 7, 100, 10**6])
+def test_an_mbox_is_split_alike_whatever_its_line_ends_and_chunks(
+    mbox: str, line_end: str, chunk: int
+) -> None:
+    raw = mbox.replace("\n", line_end).encode()
+    chunks = iter([raw[i : i + chunk] for i in range(0, len(raw), chunk)])
+    rows = [parse_message(mail)[0] for mail in mailbox.split_mails(chunks)]
+    assert [row["recipient"] for row in rows] == [
+        "ann@example.org",
+        "bo@example.org",
+        "cy@example.org",
+    ]
+
+
+def test_reading_an_mbox_keeps_one_mail_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "LARGEST_MAIL", 5_000)
+
+    def endless_mail() -> Iterator[bytes]:
+        yield b"From a\nSubject: big\n\n"
+        yield from (b"x" * 4_000 for _ in range(100))
+        yield b"\n\nFrom b\nSubject: small\n\nx\n"
+
+    assert [len(mail) for mail in mailbox.split_mails(endless_mail())] == [5_000, 25]
+
+
+def test_a_file_a_mailbox_and_a_maildir_become_frames(tmp_path: Path, mbox: str) -> None:
+    (tmp_path / "all.mbox").write_text(mbox)
+    (tmp_path / "one.eml").write_text(notice("<ann@example.org>:\n550 unknown"))
+    (tmp_path / "empty.eml").write_text("")
+    for box, name in (("new", "1.x"), ("cur", "2.x:2,S"), ("tmp", "3.x")):
+        (tmp_path / "Maildir" / box).mkdir(parents=True)
+        (tmp_path / "Maildir" / box / name).write_text(notice(f"<{name[0]}@example.org>:\n550 no"))
+    frames = {
+        name: read_messages(tmp_path / name)
+        for name in ("all.mbox", "one.eml", "empty.eml", "Maildir")
+    }
+    assert all(frame.schema == pl.Schema(BOUNCES) for frame in frames.values())
+    assert {name: frame["line"].to_list() for name, frame in frames.items()} == {
+        "all.mbox": [1, 2, 3],
+        "one.eml": [1],
+        "empty.eml": [],
+        "Maildir": [1, 1],
+    }
+    assert [Path(s).name for s in frames["Maildir"]["source"]] == ["2.x:2,S", "1.x"]
+
+
+def test_a_mail_beyond_the_limit_is_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "LARGEST_MAIL", 100)
+    (row,) = parse_message(b"Subject: x\n\n" + b"x" * 100)
+    assert row["event"] == "unreadable"
