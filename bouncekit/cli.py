@@ -1,5 +1,6 @@
 """The command line: explain, codes, classify, decide, report, lab."""
 
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -181,6 +182,16 @@ def main() -> None:
     except BrokenPipeError:  # `bouncekit codes | head`
         sys.stderr.close()
         sys.exit(1)
+    except Exception as problem:  # a fault of ours: still no traceback for somebody with a mailing
+        if os.environ.get("BOUNCEKIT_DEBUG"):
+            raise
+        said = _printable(f"{type(problem).__name__}: {problem}").splitlines()[0]
+        print(
+            f"bouncekit: this should not happen ({said}); nothing was written. With "
+            "BOUNCEKIT_DEBUG=1 it shows where, for a report of the fault.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def _read(
@@ -230,7 +241,8 @@ def _warn_of(decisions: "pl.DataFrame", alerts: "pl.DataFrame") -> None:
     for row in alerts.head(3).iter_rows(named=True):
         of = f" on {row['blocklist']}" if row["blocklist"] else ""
         last = f", last {row['last_seen']:%Y-%m-%d}" if row["last_seen"] else ""
-        touched = f"{row['recipients']:,} recipients{last}"
+        many = "recipient" if row["recipients"] == 1 else "recipients"
+        touched = f"{row['recipients']:,} {many}{last}"
         _say(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
 
 

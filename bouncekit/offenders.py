@@ -28,8 +28,8 @@ def offenders(
 
     Columns: recipient, domain, provider (String) · mailings_bounced, longest_streak (mailings in a
     row), current_streak, sends_after_first_failure (mailings sent after the first permanent
-    failure of a recipient who took no mail since), mailings (UInt32) · first_bounce, last_bounce, last_delivery
-    (Datetime) · ever_delivered (Boolean: gone, or never valid) · top_category (Category) ·
+    failure of a recipient who took no mail since), mailings (UInt32) · first_bounce, last_bounce,
+    last_delivery (Datetime) · ever_delivered (Boolean: gone, or never valid) · top_category ·
     categories (String, how often which) · suggestion (String, a domain one slip away from an
     unknown one).
     """
@@ -85,13 +85,14 @@ def hygiene(offenders: pl.DataFrame) -> pl.DataFrame:
     Takes the frame of `offenders()`. Columns: sends_after_first_failure (Enum of ranges),
     recipients, sends (UInt32, all of them together).
     """
-    ranges = ["0", "1", "2", "3 to 5", "6 to 10", "11 to 20", "over 20"]
+    upto = {"0": 0, "1": 1, "2": 2, "3 to 5": 5, "6 to 10": 10, "11 to 20": 20}
     sends = pl.col("sends_after_first_failure")
+    label = pl.lit("over 20")
+    for name, most in reversed(upto.items()):
+        label = pl.when(sends <= most).then(pl.lit(name)).otherwise(label)
     return (
         offenders.group_by(
-            sends.cut([0, 1, 2, 5, 10, 20], labels=ranges)
-            .cast(pl.Enum(ranges))
-            .alias("sends_after_first_failure")
+            label.cast(pl.Enum([*upto, "over 20"])).alias("sends_after_first_failure")
         )
         .agg(recipients=pl.len(), sends=sends.sum())
         .sort("sends_after_first_failure")

@@ -1,0 +1,115 @@
+"""Run notebooks: in place for the repository, on the user's own exports for a report."""
+
+import shutil
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bouncekit.errors import BouncekitError
+
+_PARTS_THAT_CHANGE = ("execution", "papermill")
+# The kernel talks to this machine only; its warning that it does so unencrypted helps nobody.
+_QUIET = ["--IPKernelApp.log_level=ERROR"]
+
+
+def folder() -> Path:
+    """Give the folder of the notebooks: inside the installed package, else in the checkout."""
+    installed = Path(str(files("bouncekit"))) / "_notebooks"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "notebooks"
+
+
+def all_notebooks() -> list[Path]:
+    """Give the notebooks in the order of reading."""
+    return sorted(folder().glob("[0-9][0-9]-*.ipynb"))
+
+
+def run_with(notebook: Path, parameters: dict[str, Any], output: Path) -> Any:
+    """Run a notebook with parameters, write it to `output`, and give its content.
+
+    Raises BouncekitError naming the notebook and the first line of the trouble.
+    """
+    papermill = _lab("papermill")
+    try:
+        return papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            extra_arguments=_QUIET,
+            cwd=output.parent,
+        )
+    except papermill.PapermillExecutionError as problem:
+        raise BouncekitError(
+            f"{notebook.name} stopped: {problem.ename}: {problem.evalue}; the half-run notebook "
+            f"was {output.name}."
+        ) from None
+
+
+def run_in_place(notebook: Path) -> None:
+    """Run a notebook where it stands and store it so that an unchanged result makes no diff."""
+    import nbformat
+
+    nbclient = _lab("nbclient")
+    content = nbformat.read(notebook, as_version=4)
+    nbclient.NotebookClient(
+        content,
+        kernel_name="python3",
+        extra_arguments=_QUIET,
+        resources={"metadata": {"path": str(notebook.parent)}},
+    ).execute()
+    nbformat.write(without_traces(content), notebook)
+
+
+def without_traces(content: Any) -> Any:
+    """Strip what differs from run to run: times, the machine's Python, papermill's notes."""
+    content.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in content.cells:
+        for part in _PARTS_THAT_CHANGE:
+            cell.metadata.pop(part, None)
+    return content
+
+
+def copy_to(target: Path, exports: list[str]) -> list[Path]:
+    """Copy the notebooks into a folder of the user's, with their exports filled in.
+
+    What is there already is left alone. Gives the paths of the copies made.
+    """
+    import nbformat
+
+    target.mkdir(parents=True, exist_ok=True)
+    fresh = [(path, target / path.name) for path in all_notebooks()]
+    made = [(path, copy) for path, copy in fresh if not copy.exists()]
+    for path, copy in made:
+        if not exports:
+            shutil.copy(path, copy)
+            continue
+        content = nbformat.read(path, as_version=4)
+        for cell in content.cells:
+            if "parameters" in cell.metadata.get("tags", []):
+                lines = [line for line in cell.source.splitlines() if "EXPORT =" not in line]
+                cell.source = "\n".join([f"EXPORT = {exports!r}", *lines])
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(content, copy)
+    return [copy for _, copy in made]
+
+
+def _lab(module: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise BouncekitError(
+            f"{module} is not installed; install what notebooks need: pip install 'bouncekit[lab]'."
+        ) from None
+
+
+if __name__ == "__main__":
+    for _path in sorted(Path(sys.argv[1]).glob("*.ipynb")):
+        run_in_place(_path)

@@ -1,0 +1,227 @@
+"""Run the notebooks on the user's exports and write one folder that opens in any browser."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from jinja2 import Environment
+
+from bouncekit import charts, notebooks
+from bouncekit.classify import classify
+from bouncekit.counts import distribution, unclassified
+from bouncekit.errors import BouncekitError
+from bouncekit.history import last_event, rates
+from bouncekit.incidents import alerts, incidents
+from bouncekit.mask import mask
+from bouncekit.offenders import hygiene, offenders, pareto
+from bouncekit.policy import decide
+from bouncekit.suppress import write_suppressions
+from bouncekit.theme import table, use_theme
+
+if TYPE_CHECKING:
+    from bouncekit.read import Reading
+
+MANIFEST = "manifest.json"
+
+
+def write_report(
+    reading: "Reading",
+    output: Path,
+    *,
+    policy: str = "article",
+    mask: bool = True,
+    progress: bool = False,
+) -> Path:
+    """Write the report on what was read into the folder `output`, and give its first page.
+
+    The folder holds index.html, each notebook as HTML, charts/ (PNG and SVG), remove.csv,
+    alerts.csv, unclassified.csv and manifest.json; the pages load nothing from outside. An older
+    report is replaced once the new one is whole. Raises BouncekitError if `output` is something
+    else than a report, or a notebook stops.
+    """
+    if output.exists() and not (output / MANIFEST).exists():
+        raise BouncekitError(
+            f"{output}: is there already and is no report of bouncekit; choose another with -o."
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".bouncekit-") as place:
+        draft = Path(place) / "report"
+        draft.mkdir()
+        _fill(draft, reading, policy, masked=mask, progress=progress)
+        if output.exists():
+            shutil.rmtree(output)
+        draft.replace(output)
+    return output / "index.html"
+
+
+def open_lab(exports: list[str], folder: Path) -> None:
+    """Copy the notebooks into `folder` and open JupyterLab there."""
+    paths = [str(Path(export).resolve()) for export in exports]
+    notebooks.copy_to(folder, paths)
+    try:
+        subprocess.run([sys.executable, "-m", "jupyterlab", str(folder)], check=False)
+    except KeyboardInterrupt:
+        return
+
+
+def _fill(draft: Path, reading: "Reading", policy: str, *, masked: bool, progress: bool) -> None:
+    use_theme(masked=masked)
+    bounces = classify(reading.frame)
+    decisions = decide(bounces, policy)
+    found = {
+        "alerts": alerts(bounces),
+        "incidents": incidents(bounces),
+        "unclassified": unclassified(bounces),
+    }
+    write_suppressions(decisions, draft / "remove.csv")
+    for name, frame in found.items():
+        shown = mask(frame) if masked else frame
+        shown.write_csv(draft / f"{name}.csv")
+    pictures = _charts(draft / "charts", bounces, decisions)
+    pages = _pages(draft, reading.frame, policy, masked=masked, progress=progress)
+    manifest = _manifest(reading, policy, decisions, bounces)
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    index = _template("index.html").render(
+        summary=reading.summary,
+        manifest=manifest,
+        pictures=pictures,
+        pages=pages,
+        tables={
+            "faults": _table(distribution(bounces, by="fault"), masked),
+            "alerts": _table(_first_to_fix(found["alerts"]), masked),
+            "incidents": _table(found["incidents"], masked),
+            "verdicts": _table(_verdicts(decisions), masked),
+            "unclassified": _table(found["unclassified"].head(10), masked),
+        },
+    )
+    (draft / "index.html").write_text(index, encoding="utf-8")
+
+
+def _charts(folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame) -> dict[str, str]:
+    """Write each chart that the frames have something for, and give its description by name."""
+    folder.mkdir()
+    repeated = offenders(bounces, at_least=1)
+    by_mailing = rates(bounces)
+    verdicts = decisions.group_by("verdict", "category").agg(recipients=pl.len())
+    makers = {
+        "categories": (charts.categories, distribution(bounces, by=["category", "fault"])),
+        "bounce_rate": (charts.bounce_rate, by_mailing),
+        "pareto": (charts.pareto, pareto(repeated) if repeated.height else repeated),
+        "hygiene": (charts.hygiene, hygiene(repeated)),
+        "alerts": (charts.alerts, _first_to_fix(alerts(bounces))),
+        "funnel": (charts.funnel, verdicts.sort("verdict", "category")),
+    }
+    drawn = {}
+    for name, (draw, frame) in makers.items():
+        if frame.is_empty():
+            continue
+        chart = draw(frame)
+        for ending in ("png", "svg"):
+            chart.save(folder / f"{name}.{ending}")
+        drawn[name] = str(chart.to_dict().get("description", name))
+    return drawn
+
+
+def _pages(
+    draft: Path, frame: pl.DataFrame, policy: str, *, masked: bool, progress: bool
+) -> list[tuple[str, str]]:
+    """Run each notebook and write it as HTML; give (file, title) of each page."""
+    pages = []
+    with tempfile.TemporaryDirectory() as place:
+        export = Path(place) / "export.parquet"
+        frame.write_parquet(export)
+        for notebook in _with_progress(notebooks.all_notebooks(), progress):
+            parameters = {"EXPORT": [str(export)], "POLICY": policy, "MASKED": masked}
+            content = notebooks.run_with(notebook, parameters, Path(place) / notebook.name)
+            page = f"{notebook.stem}.html"
+            title, html = _html(content)
+            (draft / page).write_text(html, encoding="utf-8")
+            pages.append((page, title))
+    return pages
+
+
+def _with_progress(items: list[Path], progress: bool) -> Any:
+    if not progress or not sys.stderr.isatty():
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, "Running the notebooks", console=Console(stderr=True))
+
+
+def _html(content: Any) -> tuple[str, str]:
+    """Turn a notebook into a page: prose, pictures and tables; the code folded away."""
+    import mistune
+
+    cells = []
+    for cell in content.cells:
+        if cell.cell_type == "markdown":
+            cells.append({"prose": mistune.html(cell.source.replace(".ipynb)", ".html)"))})
+            continue
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            continue
+        cells.append({"code": cell.source, "outputs": [_output(o) for o in cell.outputs]})
+    first = content.cells[0].source.splitlines()[0].lstrip("# ")
+    return first, _template("notebook.html").render(title=first, cells=cells)
+
+
+def _output(output: Any) -> dict[str, str]:
+    data = output.get("data", {})
+    text = str(data.get("text/plain", output.get("text", "")))
+    if "image/png" in data:
+        return {"png": str(data["image/png"]).strip(), "text": text}
+    if "text/html" in data:
+        return {"html": str(data["text/html"])}
+    return {"text": text}
+
+
+def _table(frame: pl.DataFrame, masked: bool) -> str:
+    return table(frame, masked=masked)["text/html"] if frame.height else ""
+
+
+def _first_to_fix(found: pl.DataFrame) -> pl.DataFrame:
+    columns = ["category", "provider", "blocklist", "recipients", "share", "first_seen"]
+    return found.select(*columns, "last_seen", "what_to_do").head(10)
+
+
+def _verdicts(decisions: pl.DataFrame) -> pl.DataFrame:
+    return (
+        decisions.group_by("verdict")
+        .agg(recipients=pl.len())
+        .with_columns(share=pl.col("recipients") / pl.col("recipients").sum())
+        .sort("verdict")
+    )
+
+
+def _manifest(
+    reading: "Reading", policy: str, decisions: pl.DataFrame, bounces: pl.DataFrame
+) -> dict[str, Any]:
+    verdicts = decisions["verdict"].cast(pl.String).value_counts(sort=True)
+    as_of = last_event(bounces)
+    return {
+        "bouncekit": version("bouncekit"),
+        "policy": policy,
+        "as_of": as_of and as_of.isoformat(),
+        "rows": reading.frame.height,
+        "verdicts": dict(verdicts.iter_rows()),
+        "files": [
+            {**row, "source": os.path.basename(str(row["source"]))}  # noqa: PTH119 - no real path
+            for row in reading.files.iter_rows(named=True)
+        ],
+    }
+
+
+def _template(name: str) -> Any:
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    folder = files("bouncekit").joinpath("templates")
+    style = folder.joinpath("style.css").read_text(encoding="utf-8")
+    environment.globals["style"] = style
+    return environment.from_string(folder.joinpath(name).read_text(encoding="utf-8"))

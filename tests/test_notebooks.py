@@ -1,0 +1,74 @@
+"""The notebooks keep to the rules that keep them readable and checkable."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from bouncekit import notebooks
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_the_notebooks_are_found() -> None:
+    assert notebooks.all_notebooks() == NOTEBOOKS
+    assert len(NOTEBOOKS) >= 3
+
+
+def test_it_asks_a_question_and_answers_it_first(notebook: nbformat.NotebookNode) -> None:
+    first = notebook.cells[0].source
+    assert re.match(r"# .+\?\n\n\S", first)
+
+
+def test_it_ends_with_what_to_do_and_what_it_cannot_tell(notebook: nbformat.NotebookNode) -> None:
+    last = notebook.cells[-1].source
+    assert last.index("## What to do") < last.index("## What this cannot tell")
+
+
+def test_cells_are_few_short_and_named(notebook: nbformat.NotebookNode) -> None:
+    assert len(notebook.cells) <= 30
+    for cell in notebook.cells:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", cell.id), cell.id
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 8, cell.id
+            assert not re.search(r"^\s*(def|for|while|print|!|%)\b", cell.source, re.M), cell.id
+
+
+def test_one_cell_holds_the_parameters(notebook: nbformat.NotebookNode) -> None:
+    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    assert [re.findall(r"^[A-Z]+", c.source, re.M) for c in tagged] == [
+        ["EXPORT", "POLICY", "MASKED"]
+    ]
+
+
+def test_it_is_stored_as_run_once_from_top_to_bottom(notebook: nbformat.NotebookNode) -> None:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not any("execution" in cell.metadata for cell in notebook.cells)
+    assert any("spec=" in str(cell.outputs) for cell in code)
+
+
+def test_no_address_is_shown_unmasked(notebook: nbformat.NotebookNode) -> None:
+    shown = " ".join(
+        str(part) for c in notebook.cells if c.cell_type == "code" for part in c.outputs
+    )
+    text = re.sub(r"'image/png': '[^']*'", "", shown)
+    assert not re.findall(r"[A-Za-z0-9.]{2,}@[a-z0-9-]{2,}\.", text)
+
+
+def test_copies_never_overwrite_and_hold_the_users_exports(tmp_path: Path) -> None:
+    made = notebooks.copy_to(tmp_path, ["/exports/bounces.csv"])
+    assert [path.name for path in made] == [path.name for path in NOTEBOOKS]
+    text = made[0].read_text(encoding="utf-8")
+    assert "/exports/bounces.csv" in text
+    assert "newsletter.csv.zst" not in text
+    made[0].write_text("mine", encoding="utf-8")
+    assert notebooks.copy_to(tmp_path, []) == []
+    assert made[0].read_text(encoding="utf-8") == "mine"
