@@ -1,0 +1,293 @@
+"""Charts, by their specs: what is on the axes, in which order, in which colours, and how much."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import altair as alt
+import polars as pl
+import pytest
+
+from bouncekit import charts, theme
+from bouncekit.errors import BouncekitError
+from bouncekit.schema import (
+    ACTIONS,
+    CATEGORIES,
+    FAULTS,
+    VERDICTS,
+    Action,
+    Category,
+    Event,
+    Fault,
+    Time,
+    Verdict,
+)
+
+DAY = datetime(2024, 5, 1, 9, tzinfo=UTC)
+HOSTILE = "</script>{{datum}}'\"<b>ann.lee@example.org</b>" + "x" * 300
+COUNT, SHARE = pl.UInt32, pl.Float64
+
+# A frame for each chart: columns with dtypes, and one row.
+FRAMES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
+    "codes": (
+        {"reply_code": pl.Int16, "meaning": pl.String, "events": COUNT, "share": SHARE}
+        | {"action": Action},
+        (550, "mailbox unavailable", 7, 1.0, "remove"),
+    ),
+    "codes_by_category": (
+        {"reply_code": pl.Int16, "category": Category, "events": COUNT},
+        (550, "blocklisted", 7),
+    ),
+    "categories": ({"category": Category, "events": COUNT, "share": SHARE}, ("virus", 7, 1.0)),
+    "faults_over_time": (
+        {"week": pl.Date, "fault": Fault, "events": COUNT},
+        (date(2024, 5, 6), "sender", 7),
+    ),
+    "pareto": ({"recipients": SHARE, "bounces": SHARE}, (0.05, 0.6)),
+    "streaks": ({"longest_streak": COUNT, "recipients": COUNT}, (3, 7)),
+    "timelines": (
+        {"recipient": pl.String, "time": Time, "event": Event, "category": Category},
+        ("ann.lee@example.org", DAY, "bounce", "mailbox_full"),
+    ),
+    "hygiene": (
+        {"sends_after_first_failure": pl.String, "recipients": COUNT, "sends": COUNT},
+        ("2-3", 7, 15),
+    ),
+    "funnel": (
+        {"verdict": Verdict, "category": Category, "recipients": COUNT},
+        ("remove", "moved", 7),
+    ),
+    "policies": (
+        {"policy": pl.String, "verdict": Verdict, "recipients": COUNT},
+        ("article", "pause", 7),
+    ),
+    "bounce_rate": (
+        {"mailing": pl.String, "sends": COUNT, "bounces": COUNT, "rate": SHARE},
+        ("may", 100, 7, 0.07),
+    ),
+    "incidents": (
+        {"time": Time, "provider": pl.String, "share": SHARE, "events": COUNT},
+        (DAY, "Gmail", 0.9, 7),
+    ),
+    "alerts": (
+        {"category": Category, "provider": pl.String, "blocklist": pl.String}
+        | {"first_seen": Time, "last_seen": Time, "recipients": COUNT},
+        ("blocklisted", "Microsoft", None, DAY, DAY, 7),
+    ),
+}
+VALUES: dict[Any, list[Any]] = {
+    Category: list(CATEGORIES),
+    Action: list(ACTIONS),
+    Fault: list(FAULTS),
+    Event: ["bounce", "deferral", "delivery"],
+    Verdict: list(VERDICTS),
+}
+
+
+@pytest.fixture(autouse=True)
+def themed() -> Iterator[None]:
+    with alt.theme.enable("default"), alt.renderers.enable("default"):
+        theme.use_theme()
+        yield
+
+
+def frame(name: str, *rows: tuple[Any, ...]) -> pl.DataFrame:
+    columns, row = FRAMES[name]
+    return pl.DataFrame(list(rows or [row]), schema=columns, orient="row")
+
+
+def spec(name: str, data: pl.DataFrame) -> dict[str, Any]:
+    chart = getattr(charts, name)(data)
+    result: dict[str, Any] = chart.to_dict()
+    return result
+
+
+def largest(name: str) -> pl.DataFrame:
+    """5,000 rows, all different, with names as long and as hostile as they come."""
+
+    def value(dtype: Any, row: int) -> Any:
+        if dtype in VALUES:
+            return VALUES[dtype][row % len(VALUES[dtype])]
+        if dtype == pl.String:
+            return f"{row % 500} {HOSTILE} {row % 500}"
+        if dtype == pl.Date:
+            return date(2000, 1, 3) + timedelta(weeks=row // 5)
+        if dtype == Time:
+            return DAY + timedelta(hours=row)
+        return (row + 1) / 7_000 if dtype == SHARE else row + 1
+
+    columns = FRAMES[name][0]
+    return pl.DataFrame(
+        {c: [value(dtype, row) for row in range(charts.MOST_ROWS)] for c, dtype in columns.items()},
+        schema=columns,
+    )
+
+
+def found(node: Any, key: str) -> Iterator[Any]:
+    """Every value of a key, anywhere in a spec."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == key:
+                yield value
+            yield from found(value, key)
+    elif isinstance(node, list):
+        for item in node:
+            yield from found(item, key)
+
+
+def rows(chart: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for data in chart["datasets"].values() for row in data]
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_chart_is_drawn_with_a_title_and_words_for_those_who_cannot_see_it(name: str) -> None:
+    chart = spec(name, frame(name))
+    data, _ = theme.picture(chart)
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert chart["title"]["text"]
+    assert chart["description"].endswith(".")
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_an_empty_frame_is_drawn_too(name: str) -> None:
+    assert theme.picture(spec(name, frame(name).clear()))[0]["image/png"]
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_the_largest_frame_makes_a_small_spec_in_which_names_are_data_alone(name: str) -> None:
+    chart = spec(name, largest(name))
+    assert len(json.dumps(chart)) < 200_000
+    assert "ann.lee" not in json.dumps(chart)
+    chart.pop("datasets")
+    assert "{{datum}}" not in json.dumps(chart)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_colour_means_an_action_and_nothing_else(name: str) -> None:
+    colours = [c for c in found(spec(name, largest(name)), "color") if isinstance(c, dict)]
+    for colour in colours:
+        domain, shades = colour["scale"]["domain"], colour["scale"]["range"]
+        if colour["field"] == "action":
+            assert tuple(domain) == ACTIONS
+            assert tuple(shades) == tuple(theme.PALETTE.values())
+        assert colour["field"] in ("action", "fault", "verdict", "share")
+        assert set(shades[1:]) <= set(theme.PALETTE.values())
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_more_rows_than_a_chart_can_count_are_refused(name: str) -> None:
+    many = frame(name, *[FRAMES[name][1]] * (charts.MOST_ROWS + 1))
+    with pytest.raises(BouncekitError, match=rf"charts\.{name}: 5,001 rows are too many"):
+        spec(name, many)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_missing_or_wrong_column_is_named(name: str) -> None:
+    column = list(FRAMES[name][0])[0 if name != "faults_over_time" else 1]
+    with pytest.raises(BouncekitError, match=f"charts.{name}: there is no column '{column}'"):
+        spec(name, frame(name).drop(column))
+    with pytest.raises(BouncekitError, match=f"charts.{name}: column '{column}' is Binary"):
+        spec(name, frame(name).with_columns(pl.lit(b"").alias(column)))
+
+
+def hashes() -> list[str]:
+    theme.use_theme()
+    return [theme.spec_hash(spec(name, frame(name))) for name in FRAMES]
+
+
+def test_a_spec_is_the_same_in_another_process_and_time_zone() -> None:
+    other = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(
+        [sys.executable, __file__], env=os.environ | other, capture_output=True, check=True
+    )
+    assert json.loads(run.stdout) == hashes()
+
+
+def test_categories_keep_the_order_of_the_schema_under_their_fault() -> None:
+    chart = spec("categories", frame("categories", ("virus", 7, 0.7), ("unknown_user", 3, 0.3)))
+    assert next(found(chart, "row"))["sort"] == list(FAULTS)
+    assert [y["sort"] for y in found(chart, "y") if isinstance(y, dict) and "sort" in y] == [
+        list(CATEGORIES)
+    ] * 2
+    assert {row["category"]: row["fault"] for row in rows(chart)} == {
+        "virus": "message",
+        "unknown_user": "recipient",
+    }
+
+
+def test_codes_stand_by_frequency_with_their_meaning_and_share() -> None:
+    data = frame(
+        "codes",
+        (421, "not available", 2, 0.2, "wait"),
+        (550, "mailbox unavailable", 3, 0.3, "fix_sender"),
+        (550, "mailbox unavailable", 5, 0.5, "remove"),
+    )
+    chart = spec("codes", data)
+    assert next(found(chart, "y"))["sort"] == ["550", "421"]
+    labels = {r["code"]: (r["meaning"], r["label"]) for r in rows(chart) if "label" in r}
+    assert labels == {
+        "550": ("mailbox unavailable", "8 · 80.0 %"),
+        "421": ("not available", "2 · 20.0 %"),
+    }
+
+
+def test_two_addresses_that_look_alike_keep_a_row_each() -> None:
+    data = frame(
+        "timelines",
+        ("zoe@example.org", DAY, "bounce", "unknown_user"),
+        ("ann@example.org", DAY, "delivery", None),
+        ("amy@example.org", DAY, "bounce", "mailbox_full"),
+    )
+    seen = [row["address"] for row in rows(spec("timelines", data))]
+    assert sorted(seen) == ["1  z***@e***.org", "2  a***@e***.org", "3  a***@e***.org"]
+
+
+def test_what_is_kept_is_told_and_not_drawn() -> None:
+    data = frame("funnel", ("remove", "moved", 7), ("keep", "greylisted", 9_000))
+    chart = spec("funnel", data)
+    assert chart["title"]["subtitle"].endswith("9,000 more stay on the list")
+    assert {row["verdict"] for row in rows(chart)} == {"remove"}
+
+
+def test_a_policy_that_removes_nobody_keeps_its_row() -> None:
+    data = frame("policies", ("article", "remove", 7), ("never", "keep", 9_000))
+    assert {row["policy"] for row in rows(spec("policies", data))} == {"article", "never"}
+
+
+def test_the_pareto_chart_names_the_point_where_half_the_bounces_are_reached() -> None:
+    data = frame("pareto", (0.01, 0.3), (0.05, 0.6), (1.0, 1.0))
+    assert [row["label"] for row in rows(spec("pareto", data)) if "label" in row] == [
+        "5.0 % of the addresses\nmake 60.0 % of the bounces"
+    ]
+
+
+def test_long_streaks_share_a_bar_and_lose_no_address() -> None:
+    data = frame("streaks", (1, 9), (19, 2), (20, 3), (44, 4))
+    assert [(row["streak"], row["recipients"]) for row in rows(spec("streaks", data))] == [
+        ("1", 9),
+        ("19", 2),
+        ("20+", 7),
+    ]
+
+
+def test_mailings_stand_in_the_order_of_the_frame() -> None:
+    mailings = [("zebra", 100, 7, 0.07), ("ant", 100, 1, 0.01)]
+    chart = spec("bounce_rate", frame("bounce_rate", *mailings))
+    assert {r["mailing"]: r["order"] for r in rows(chart) if "order" in r} == {"zebra": 1, "ant": 2}
+    assert {row["limit"] for row in rows(chart) if "limit" in row} == {0.05, 0.1}
+
+
+def test_what_is_left_out_is_told() -> None:
+    weeks = [(date(2020, 1, 6) + timedelta(weeks=i), "sender", 1) for i in range(120)]
+    chart = spec("faults_over_time", frame("faults_over_time", *weeks))
+    assert chart["title"]["subtitle"] == "Events by week; the latest 104 of 120"
+    last = datetime(2022, 4, 18, tzinfo=UTC)
+    assert max(row["week"] for row in rows(chart)) == 1_000 * last.timestamp()
+
+
+if __name__ == "__main__":
+    print(json.dumps(hashes()))

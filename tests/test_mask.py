@@ -1,0 +1,164 @@
+"""Masking: no address is left to read, and equal addresses stay equal where a key is given."""
+
+import re
+
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from bouncekit.errors import BouncekitError
+from bouncekit.mask import mask, masked
+
+SHOWN = [
+    ("ann@example.org", "a***@e***.org"),
+    ("a@example.co.uk", "a***@e***.uk"),
+    ("ann@localhost", "a***@l***"),
+    ("ann@[192.0.2.1]", "a***@***"),
+    ("ann@", "a***@***"),
+    ("jürgen@bücher.example", "j***@b***.example"),
+    ("o'brien@example.org", "o***@e***.org"),
+    ('to=<"ann lee"@example.org>, relay=none', "to=<a***@e***.org>, relay=none"),
+    ("550 5.1.1 <Ann.Lee@Example.ORG>: unknown", "550 5.1.1 <A***@E***.ORG>: unknown"),
+    ("no such user 'ann@example.org'.", "no such user 'a***@e***.org'."),
+    ("<bounce-7-ann=example.org@lists.example.net>", "<b***@l***.net>"),
+    ("SMTP:ann@example.org,bob@example.net;", "SMTP:a***@e***.org,b***@e***.net;"),
+    ("see http://spf.example/?id=ann%40example.org;x", "see http:/***%40e***.org;x"),
+    ("xx*******@Ec******.com", "x***@E***.com"),
+    ("host mx.example.org said: 550 user unknown", "host mx.example.org said: 550 user unknown"),
+    ("552 5.2.2 over quota @ 100 %", "552 5.2.2 over quota @ 100 %"),
+]
+
+LOCAL = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.+_=%'-]{1,20}", fullmatch=True)
+ADDRESS = st.builds(
+    "{}@{}".format, LOCAL, st.from_regex(r"[a-z]{1,9}\.(org|example)", fullmatch=True)
+)
+AROUND = st.text(st.sampled_from(" <>()[]:;,\"@*'=.%40aé\ue000\n"), max_size=12)
+TEXT = st.builds("{}{}{}".format, AROUND, ADDRESS, AROUND) | AROUND | st.text(max_size=30)
+KEYS: list[str | None] = [None, "a secret"]
+
+
+def shown(text: str) -> str:
+    return str(pl.select(masked(pl.lit(text))).item())
+
+
+@pytest.mark.parametrize(("text", "safe"), SHOWN, ids=[text for text, _ in SHOWN])
+def test_an_address_is_shown_by_its_first_letters_and_top_level_domain(
+    text: str, safe: str
+) -> None:
+    assert shown(text) == safe
+
+
+@given(TEXT)
+@example('"a"b"@c')
+@example("a@[x]y")
+@example("a*@")
+@example(":0@")
+@example("40@ b%40")
+@example("'00'@x '00'")
+@example("org@example.org")
+@example("masked@example.org")
+def test_masking_twice_changes_nothing(text: str) -> None:
+    frame = pl.DataFrame({"recipient": [text], "reply": [text], "domain": [text]})
+    for first in KEYS:
+        once = mask(frame, first)
+        for second in KEYS:
+            assert_frame_equal(mask(once, second), once)
+
+
+@given(st.lists(st.tuples(ADDRESS, st.sampled_from(["<{}>", "to={},", " {} ", "({})", "{}"]))))
+def test_no_local_part_is_left_to_read(rows: list[tuple[str, str]]) -> None:
+    frame = pl.DataFrame(
+        {
+            "recipient": [address for address, _ in rows],
+            "examples": [[wrap.format(address)] for address, wrap in rows],
+            "reply": [f"550 {wrap.format(address)}" for address, wrap in rows],
+        },
+        schema={"recipient": pl.String, "examples": pl.List(pl.String), "reply": pl.String},
+    )
+    for key in KEYS:
+        safe = mask(frame, key)
+        assert safe.schema == frame.schema
+        assert safe.height == frame.height
+        left = safe.select(pl.concat_str("recipient", pl.col("examples").list.join(""), "reply"))
+        for (address, _), text in zip(rows, left.to_series(), strict=True):
+            assert address not in text
+            assert not set(address.split("@")) & set(re.split(r"[\s<>()=,@]", text))
+
+
+@given(ADDRESS, ADDRESS)
+def test_pseudonyms_are_equal_exactly_where_the_addresses_are(one: str, other: str) -> None:
+    frame = pl.DataFrame({"recipient": [one, one.upper(), other]})
+    first, again, second = mask(frame, "a secret")["recipient"]
+    assert first == again
+    assert (first == second) == (one.lower() == other.lower())
+    assert mask(frame, "another secret")["recipient"][0] != first
+
+
+def test_a_pseudonym_joins_across_columns_frames_and_texts() -> None:
+    sent = mask(pl.DataFrame({"recipient": ["ann@example.org"]}), "a secret")
+    seen = mask(
+        pl.DataFrame({"reply": ["550 <Ann@example.org>: unknown"], "domain": ["example.org"]}),
+        b"a secret",
+    )
+    name = sent["recipient"][0]
+    assert seen["reply"][0] == f"550 <{name}>: unknown"
+    assert seen["domain"][0] == name.partition("@")[2]
+
+
+@pytest.mark.parametrize(
+    ("reply", "safe"),
+    [
+        ("550 no mailbox by the name Ann.Lee here", "550 no mailbox by the name a*** here"),
+        ("550 <ann.lee> unknown; ann.leeson lives", "550 <a***> unknown; ann.leeson lives"),
+        ("550 user unknown", "550 user unknown"),
+        (None, None),
+    ],
+)
+def test_the_recipients_bare_name_is_hidden_in_its_reply(reply: str, safe: str) -> None:
+    frame = pl.DataFrame(
+        {"recipient": ["ann.lee@example.org"], "reply": [reply]},
+        schema={"recipient": pl.String, "reply": pl.String},
+    )
+    assert mask(frame)["reply"][0] == safe
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_nested_text_is_masked_and_every_dtype_kept(key: str | None) -> None:
+    frame = pl.DataFrame(
+        {
+            "examples": [["ann@example.org", None]],
+            "top": [{"reply": "<ann@example.org>", "events": 3}],
+            "mailing": pl.Series(["to ann@example.org"], dtype=pl.Categorical),
+            "domain": ["example.org"],
+            "provider": ["Gmail"],
+            "reply_code": pl.Series([550], dtype=pl.Int16),
+        }
+    )
+    safe = mask(frame, key)
+    assert safe.schema == frame.schema
+    assert "ann" not in str(safe.rows())
+    assert "example.org" not in str(safe.rows())
+    assert safe["provider"][0] == "Gmail"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_lazy_frames_stay_lazy(key: str | None) -> None:
+    frame = pl.DataFrame({"recipient": ["ann@example.org", None], "reply": ["no ann here", ""]})
+    lazy = mask(frame.lazy(), key)
+    assert isinstance(lazy, pl.LazyFrame)
+    assert_frame_equal(lazy.collect(engine="streaming"), mask(frame, key))
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 200_000 + "@", "x@y" * 50_000, '"' * 99_999 + "@", "@" * 99_999]
+)
+def test_hostile_texts_are_masked_in_linear_time(text: str) -> None:
+    frame = pl.DataFrame({"recipient": [text], "reply": [text], "domain": [text]})
+    assert mask(frame).height == mask(frame, "a secret").height == 1
+
+
+def test_an_empty_key_is_refused() -> None:
+    with pytest.raises(BouncekitError, match="key is empty"):
+        mask(pl.DataFrame({"recipient": ["ann@example.org"]}), "")
