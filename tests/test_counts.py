@@ -1,0 +1,128 @@
+"""Counts hold every failure once, by any column, and what nobody could name is shown masked."""
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bouncekit.classify import classify
+from bouncekit.counts import distribution, failures, unclassified
+from bouncekit.errors import BouncekitError
+from bouncekit.schema import CATEGORIES, Category, Event
+
+BOUNCES = classify(
+    pl.DataFrame(
+        [
+            ("550 5.1.1 user unknown", "bounce", "Ann@Example.ORG", datetime(2024, 1, 1, 23)),
+            ("550 5.1.1 user unknown", "bounce", "bob@example.org", datetime(2024, 1, 8, 1)),
+            ("452 4.2.2 mailbox full", "deferral", "eve@example.net", datetime(2024, 1, 31)),
+            ("250 2.0.0 ok", "delivery", "kim@example.net", datetime(2024, 2, 1)),
+            (None, "complaint", None, None),
+        ],
+        schema={"reply": pl.String, "event": Event, "recipient": pl.String, "time": pl.Datetime},
+        orient="row",
+    ).with_columns(pl.col("time").dt.replace_time_zone("UTC").cast(pl.Datetime("us", "UTC")))
+)
+
+
+def test_failures_are_counted_most_frequent_first_with_their_share() -> None:
+    assert distribution(BOUNCES).rows() == [
+        ("unknown_user", 2, 0.5),
+        ("mailbox_full", 1, 0.25),
+        ("complaint", 1, 0.25),
+    ]
+
+
+def test_a_tie_is_broken_by_the_order_of_the_schema() -> None:
+    frame = pl.DataFrame({"category": list(reversed(CATEGORIES))}, schema={"category": Category})
+    assert distribution(frame)["category"].to_list() == list(CATEGORIES)
+
+
+DERIVED = [
+    ("domain", [("example.org", 2), (None, 1), ("example.net", 1)]),
+    ("day", [(None, 1), (date(2024, 1, 1), 1), (date(2024, 1, 8), 1), (date(2024, 1, 31), 1)]),
+    ("week", [(None, 1), (date(2024, 1, 1), 1), (date(2024, 1, 8), 1), (date(2024, 1, 29), 1)]),
+    ("month", [(date(2024, 1, 1), 3), (None, 1)]),
+    ("action", [("remove", 2), ("full", 1), ("complaint", 1)]),
+]
+
+
+@pytest.mark.parametrize(("by", "wanted"), DERIVED)
+def test_columns_can_be_derived(by: str, wanted: list[tuple[object, int]]) -> None:
+    assert distribution(BOUNCES, by=by).select(by, "events").rows() == wanted
+
+
+def test_several_columns_count_together() -> None:
+    got = distribution(BOUNCES, by=["fault", "domain"])
+    assert got.columns == ["fault", "domain", "events", "share"]
+    assert got.row(0) == ("recipient", "example.org", 2, 0.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(CATEGORIES), st.sampled_from(["a", "b", None])), min_size=1),
+    st.sampled_from(["category", "recipient", "domain"]),
+)
+def test_shares_add_up_to_one_and_events_to_all(
+    rows: list[tuple[str, str | None]], by: str
+) -> None:
+    frame = pl.DataFrame(rows, schema={"category": Category, "recipient": pl.String}, orient="row")
+    got = distribution(frame, by=by)
+    assert got["share"].sum() == pytest.approx(1)
+    assert got["events"].sum() == len(rows)
+    assert got["events"].is_sorted(descending=True)
+    assert dict(got.schema)["events"] == pl.UInt32
+
+
+def test_a_lazy_frame_is_counted_alike() -> None:
+    assert distribution(BOUNCES.lazy()).equals(distribution(BOUNCES))
+
+
+def test_no_failure_gives_no_row() -> None:
+    got = distribution(BOUNCES.filter(pl.col("event") == "delivery"))
+    assert got.is_empty()
+    assert got.columns == ["category", "events", "share"]
+
+
+def test_a_frame_without_events_holds_failures_only() -> None:
+    assert failures(BOUNCES.drop("event")).collect().height == BOUNCES.height
+    assert failures(BOUNCES).collect()["event"].to_list().count("delivery") == 0
+
+
+@pytest.mark.parametrize("by", ["domian", ["category", "domian"]])
+def test_an_unknown_column_is_named_beside_those_there_are(by: str | list[str]) -> None:
+    with pytest.raises(BouncekitError, match=r"no column 'domian' .* category, .*domain"):
+        distribution(BOUNCES, by=by)
+
+
+def test_a_derived_column_needs_its_source() -> None:
+    with pytest.raises(BouncekitError, match="recipient"):
+        distribution(BOUNCES.drop("recipient"), by="domain")
+    with pytest.raises(BouncekitError, match="time"):
+        distribution(BOUNCES.drop("time"), by="week")
+
+
+def test_what_nobody_could_name_is_grouped_without_addresses() -> None:
+    replies = [
+        "550 <ann@example.org> quite odd at mx1.example.net [192.0.2.7] id 4ABCDEF0123",
+        "550 <bob@example.com> quite odd at mx2.example.net [192.0.2.8] id 4ABCDEF9999",
+        "550 another oddity",
+        "550 5.1.1 user unknown",
+        None,
+    ]
+    got = unclassified(classify(pl.DataFrame({"reply": replies})))
+    assert got.rows() == [
+        ("550 <address> quite odd at <host> [<ip>] id <id>", 550, 2),
+        (None, None, 1),
+        ("550 another oddity", 550, 1),
+    ]
+
+
+def test_time_is_counted_in_utc() -> None:
+    late = pl.DataFrame(
+        {"category": ["unknown_user"], "time": [datetime(2024, 1, 1, 23, 59, tzinfo=UTC)]},
+        schema_overrides={"time": pl.Datetime("us", "UTC")},
+    )
+    assert distribution(late, by="day")["day"].to_list() == [date(2024, 1, 1)]
