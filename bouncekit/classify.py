@@ -99,11 +99,10 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
         )
         .with_columns(_phrase=_winning_phrase(pl.col("_words"), rules))
         .with_columns(_evidence=_evidence(rules))
-        .with_columns(_cause(rules))
-        .with_columns(_of_sender())
+        .with_columns(*_cause(rules), permanent=_permanent())
+        .with_columns(_in_context(rules))
         .with_columns(
             fault=pl.col("category").replace_strict(FAULT_OF, default="none", return_dtype=Fault),
-            permanent=_permanent(),
             retry_after=reply_text.retry_after(_REPLY),
             provider=_provider(),
         )
@@ -171,15 +170,29 @@ def _cause(rules: Rules) -> list[pl.Expr]:
     ]
 
 
-def _of_sender() -> list[pl.Expr]:
-    """Turn what was said of the sender, before any recipient was named, into the sender's fault."""
+def _in_context(rules: Rules) -> list[pl.Expr]:
+    """Turn around what the stage of the session, or a 4yz code, shows to mean something else.
+
+    Before any recipient was named, what is said is said of the sender. And "mailbox unavailable",
+    said for now only, is no unknown user (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
+    """
     category = pl.col("category").cast(pl.String)
-    meant = category.replace_strict(_MEANT_OF_SENDER, default=None)
-    is_meant = meant.is_not_null() & pl.col("_words").str.contains(_BEFORE_RCPT)
+    of_sender = category.replace_strict(_MEANT_OF_SENDER, default=None)
+    is_early = of_sender.is_not_null() & pl.col("_words").str.contains(_BEFORE_RCPT)
+    vague = pl.col("_phrase") >= rules.vague_from
+    for_now = (category == "unknown_user") & vague & pl.col("permanent").not_()
     return [
-        pl.when(is_meant).then(meant).otherwise(category).cast(Category).alias("category"),
-        pl.when(is_meant)
+        pl.when(is_early)
+        .then(of_sender)
+        .when(for_now)
+        .then(pl.lit("server_error"))
+        .otherwise(category)
+        .cast(Category)
+        .alias("category"),
+        pl.when(is_early)
         .then(pl.col("rule") + " (said before any recipient was named)")
+        .when(for_now)
+        .then(pl.col("rule") + " (said for now only)")
         .otherwise("rule")
         .alias("rule"),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bouncekit.errors import BouncekitError
+from bouncekit.files import printable
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
     import polars as pl
@@ -123,7 +124,7 @@ def decide(
 ) -> None:
     """Read exports, decide which addresses come off the list, and write the removal list."""
     from bouncekit.classify import classify as classified
-    from bouncekit.incidents import alerts
+    from bouncekit.incidents import alerts, problems
     from bouncekit.policy import decide as decided
     from bouncekit.suppress import write_suppressions
 
@@ -137,7 +138,7 @@ def decide(
         counts = dict(change["change"].cast(str).value_counts().iter_rows())
         _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in ("added", "kept", "withdrawn")) + ".")
     _say(f"Wrote the removal list to {output}.")
-    _warn_of(decisions, alerts(bounces, as_of=_utc(as_of)))
+    _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
 
 
 @app.command()
@@ -177,7 +178,7 @@ def main() -> None:
     try:
         app()
     except BouncekitError as problem:
-        print(f"bouncekit: {_printable(str(problem))}", file=sys.stderr)
+        print(f"bouncekit: {printable(str(problem))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # `bouncekit codes | head`
         sys.stderr.close()
@@ -185,7 +186,7 @@ def main() -> None:
     except Exception as problem:  # a fault of ours: still no traceback for somebody with a mailing
         if os.environ.get("BOUNCEKIT_DEBUG"):
             raise
-        said = _printable(f"{type(problem).__name__}: {problem}").splitlines()[0]
+        said = printable(f"{type(problem).__name__}: {problem}").splitlines()[0]
         print(
             f"bouncekit: this should not happen ({said}); nothing was written. With "
             "BOUNCEKIT_DEBUG=1 it shows where, for a report of the fault.",
@@ -230,7 +231,7 @@ def _order() -> tuple[str, ...]:
     return VERDICTS
 
 
-def _warn_of(decisions: "pl.DataFrame", alerts: "pl.DataFrame") -> None:
+def _warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:
     removed = (decisions["verdict"] == "remove").sum()
     if decisions.height and removed / decisions.height > LOUD_SHARE:
         _say(
@@ -238,7 +239,7 @@ def _warn_of(decisions: "pl.DataFrame", alerts: "pl.DataFrame") -> None:
             "the list before you use it, or give the deliveries too: an export of bounces alone "
             "holds no good addresses."
         )
-    for row in alerts.head(3).iter_rows(named=True):
+    for row in problems.head(3).iter_rows(named=True):
         of = f" on {row['blocklist']}" if row["blocklist"] else ""
         last = f", last {row['last_seen']:%Y-%m-%d}" if row["last_seen"] else ""
         many = "recipient" if row["recipients"] == 1 else "recipients"
@@ -258,12 +259,7 @@ def _pairs(*pairs: tuple[str, str]) -> str:
 
 
 def _say(text: str) -> None:
-    print(_printable(text))
-
-
-def _printable(text: str) -> str:
-    """Leave out what steers a terminal: replies are written by strangers."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    print(printable(text))
 
 
 if __name__ == "__main__":

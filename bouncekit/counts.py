@@ -20,20 +20,22 @@ def distribution(
 ) -> pl.DataFrame:
     """Count failures by one or more columns, most frequent first.
 
-    `by` names columns of a classified frame, or `action`, `domain`, `day`, `week`, `month`. Deliveries and
-    other rows that are no failure are left out. Gives the columns of `by`, `events` (UInt32) and
-    `share` (Float64, of all failures). Raises BouncekitError for a column that is not there.
+    `by` names columns of a classified frame, or `action`, `domain`, `day`, `week`, `month`.
+    Deliveries and other rows that are no failure are left out. Gives the columns of `by`, `events`
+    (UInt32) and `share` (Float64, of all failures). Raises BouncekitError for a column that is
+    not there.
     """
     columns = [by] if isinstance(by, str) else list(by)
     lazy = failures(frame)
     names = lazy.collect_schema().names()
-    countable = [*(name for name in [*BOUNCES, *CLASSIFICATION] if name in names), *_DERIVED]
+    made = {name: e for name, e in _DERIVED.items() if e.meta.root_names()[0] in names}
+    countable = [*(name for name in [*BOUNCES, *CLASSIFICATION] if name in names), *made]
     for column in columns:
-        if column not in [*names, *_DERIVED]:
+        if column not in [*names, *made]:
             raise BouncekitError(
                 f"There is no column '{column}' to count by; use one of {', '.join(countable)}."
             )
-    derived = {c: _DERIVED[c] for c in columns if c not in names}
+    derived = {c: made[c] for c in columns if c not in names}
     return (
         lazy.with_columns(**derived)
         .group_by(columns)

@@ -9,6 +9,7 @@ from bouncekit import codes
 from bouncekit import rules as knowledge
 from bouncekit.classify import classify, phrases_in
 from bouncekit.errors import BouncekitError
+from bouncekit.files import printable
 from bouncekit.schema import ACTION_OF
 
 
@@ -62,7 +63,8 @@ class Explanation:
         return sources[self.certainty]
 
     def __repr__(self) -> str:
-        return "\n".join([self.reply, *(f"  {heading:<14}{said}" for heading, said in self.lines)])
+        lines = [self.reply, *(f"  {heading:<14}{said}" for heading, said in self.lines)]
+        return printable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         rows = "".join(

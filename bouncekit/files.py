@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and cells that no spreadsheet runs."""
+"""Files written whole or not at all, and text that no spreadsheet and no terminal obeys."""
 
 import os
 import tempfile
@@ -51,3 +51,8 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         pl.when(cell.str.contains(_FORMULA)).then(pl.lit("'") + cell).otherwise(cell).name.keep()
     )
+
+
+def printable(text: str) -> str:
+    """Leave out what steers a terminal: replies are written by strangers."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)

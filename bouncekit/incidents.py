@@ -127,6 +127,38 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     )
 
 
+def problems(alerts: pl.DataFrame) -> pl.DataFrame:
+    """Join the alerts of one fault at many providers to one problem, in the order to mend them.
+
+    Takes the frame of `alerts()`. Columns: category, fault, provider (String: the one with most
+    recipients, "and 12 more"), blocklist, recipients (UInt32), first_seen, last_seen, what_to_do.
+    """
+    more = pl.col("provider").n_unique() - 1
+    most = pl.col("provider").sort_by("recipients", "provider", descending=[True, False]).first()
+    return (
+        alerts.group_by("category", "fault", "blocklist", "what_to_do")
+        .agg(
+            provider=pl.when(more > 0)
+            .then(pl.format("{} and {} more", most, more))
+            .otherwise(most),
+            recipients=pl.col("recipients").sum(),
+            first_seen=pl.col("first_seen").min(),
+            last_seen=pl.col("last_seen").max(),
+        )
+        .select(
+            "category",
+            "fault",
+            "provider",
+            "blocklist",
+            "recipients",
+            "first_seen",
+            "last_seen",
+            "what_to_do",
+        )
+        .sort("category", "recipients", "blocklist", descending=[False, True, False])
+    )
+
+
 def _is_unusual() -> pl.Expr:
     attempts, share, usual = pl.col("attempts"), pl.col("share"), pl.col("usual_share")
     enough = (pl.col("refused") >= FEWEST_ADDRESSES) & (share >= TIMES_USUAL * usual)

@@ -42,6 +42,7 @@ _SUCCESS_CODE = r"(?:^|\b2[0-9][0-9][ -])(2)\.([0-9])\.([0-9]{1,3})(?:\s|$)"
 _UNDOTTED_CODE = r"(?:^|\D)[45][0-9][0-9][ -]([45]) ([0-9]) ([0-9]{1,3})(?:\s|$)"
 
 _LATIN = {
+    "æ": "ae", "ă": "a", "ș": "s", "ț": "t", "ţ": "t",
     "à": "a", "á": "a", "â": "a", "ã": "a", "ä": "a", "å": "a", "ą": "a", "ç": "c", "ć": "c",
     "č": "c", "ď": "d", "è": "e", "é": "e", "ê": "e", "ë": "e", "ę": "e", "ě": "e", "ğ": "g",
     "ì": "i", "í": "i", "î": "i", "ï": "i", "ı": "i", "ł": "l", "ñ": "n", "ń": "n", "ň": "n",
@@ -50,7 +51,7 @@ _LATIN = {
     "ű": "u", "ý": "y", "ÿ": "y", "ż": "z", "ź": "z", "ž": "z",
 }  # fmt: skip
 
-# The hosts of public blocklists are the one kind of host name that says why.
+# The hosts of public blocklists and of SPF's help are the host names that say why.
 _BLOCKLIST_HOSTS = {
     f"{name}.{tld}": f" {name} "
     for name, tld in (
@@ -63,6 +64,8 @@ _BLOCKLIST_HOSTS = {
         ("uribl", "com"),
         ("invaluement", "com"),
         ("surriel", "com"),
+        ("openspf", "org"),
+        ("openspf", "net"),
     )
 }
 
@@ -76,7 +79,8 @@ _FILLERS = (
     "were|be|been|being|am|has|had|do|does|did|will|would|shall|to|of|for|and|currently|"
     "presently|now|sorry|please|just|very|already|also|el|la|los|las|le|les|un|une|una|der|"
     "die|das|den|dem|des|ein|eine|il|lo|gli|os|de|du|del|da|dos|di|su|sua|seu|votre|ihre|ihr|"
-    "ist|wurde|wird|est|esta|es|sono"
+    "ist|wurde|wurden|wird|werden|worden|sind|hat|est|ete|sont|esta|es|ha|han|sido|fue|foi|"
+    "sono|stato|stata|jest|zostal|zostala|zostalo|werd|wordt|zijn|был|была|было"
 )
 _MARKS = r"""[,;:()\[\]<>"'`´’‘“”„«»!?*{}|~=_#/\\&+^$%–—-]"""
 _ADDRESS = r"""[^\s<>()\[\]"',;:]*@[^\s<>()\[\]"',;:]*"""

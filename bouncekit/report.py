@@ -18,8 +18,9 @@ from bouncekit import charts, notebooks
 from bouncekit.classify import classify
 from bouncekit.counts import distribution, unclassified
 from bouncekit.errors import BouncekitError
+from bouncekit.files import without_formulas
 from bouncekit.history import last_event, rates
-from bouncekit.incidents import alerts, incidents
+from bouncekit.incidents import alerts, incidents, problems
 from bouncekit.mask import mask
 from bouncekit.offenders import hygiene, offenders, pareto
 from bouncekit.policy import decide
@@ -84,7 +85,7 @@ def _fill(draft: Path, reading: "Reading", policy: str, *, masked: bool, progres
     write_suppressions(decisions, draft / "remove.csv")
     for name, frame in found.items():
         shown = mask(frame) if masked else frame
-        shown.write_csv(draft / f"{name}.csv")
+        without_formulas(shown).write_csv(draft / f"{name}.csv")
     pictures = _charts(draft / "charts", bounces, decisions)
     pages = _pages(draft, reading.frame, policy, masked=masked, progress=progress)
     manifest = _manifest(reading, policy, decisions, bounces)
@@ -94,9 +95,9 @@ def _fill(draft: Path, reading: "Reading", policy: str, *, masked: bool, progres
         manifest=manifest,
         pictures=pictures,
         pages=pages,
+        problems=problems(found["alerts"]).to_dicts(),
         tables={
             "faults": _table(distribution(bounces, by="fault"), masked),
-            "alerts": _table(_first_to_fix(found["alerts"]), masked),
             "incidents": _table(found["incidents"], masked),
             "verdicts": _table(_verdicts(decisions), masked),
             "unclassified": _table(found["unclassified"].head(10), masked),
@@ -116,7 +117,7 @@ def _charts(folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame) -> dic
         "bounce_rate": (charts.bounce_rate, by_mailing),
         "pareto": (charts.pareto, pareto(repeated) if repeated.height else repeated),
         "hygiene": (charts.hygiene, hygiene(repeated)),
-        "alerts": (charts.alerts, _first_to_fix(alerts(bounces))),
+        "alerts": (charts.alerts, problems(alerts(bounces)).head(10)),
         "funnel": (charts.funnel, verdicts.sort("verdict", "category")),
     }
     drawn = {}
@@ -185,11 +186,6 @@ def _output(output: Any) -> dict[str, str]:
 
 def _table(frame: pl.DataFrame, masked: bool) -> str:
     return table(frame, masked=masked)["text/html"] if frame.height else ""
-
-
-def _first_to_fix(found: pl.DataFrame) -> pl.DataFrame:
-    columns = ["category", "provider", "blocklist", "recipients", "share", "first_seen"]
-    return found.select(*columns, "last_seen", "what_to_do").head(10)
 
 
 def _verdicts(decisions: pl.DataFrame) -> pl.DataFrame:

@@ -130,7 +130,7 @@ BAD_RULES = [
     ('[unknown_usr]\n"x y" = "x y"', ["[unknown_usr]", "unknown_user"]),
     ('[unknown_user]\n"{boxx} gone" = "box gone"', ["'{boxx} gone'", "{boxx}", "mailbox"]),
     ('[unknown_user]\n"box gone" = 1', ["[unknown_user]", "'box gone'", "in quotes"]),
-    ('[unknown_user]\n"the" = "the"', ["'unknown_user: the'", "telling words"]),
+    ('[unknown_user]\n"the" = "the"', ["[unknown_user] 'the'", "telling words"]),
     ('unknown_user = "box gone"', ["[unknown_user]", "must hold lines"]),
     ("[unknown_user\n", ["not readable as TOML", "line 1", "mend it"]),
     ('[unknown_user]\n"a" = "b"\n"a" = "c"\n', ["not readable as TOML", "line 3"]),

@@ -74,7 +74,6 @@ def builtin() -> Rules:
     return _rules([(name, _package_toml(name)) for name in LAYERS])
 
 
-@cache
 def with_own(path: str) -> Rules:
     """Give the built-in rules with the user's own TOML file, of the same shape, on top of them.
 
@@ -82,12 +81,17 @@ def with_own(path: str) -> Rules:
     category or set of words, or a phrase that says nothing.
     """
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return _with_text(path, Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise BouncekitError(f"{path}: not readable as TOML: {problem}; mend it.") from None
-    return _rules([(path, content), *((name, _package_toml(name)) for name in LAYERS)])
+
+
+@cache  # by its text: a file that was edited is read again
+def _with_text(path: str, text: str) -> Rules:
+    own = (path, tomllib.loads(text))
+    return _rules([own, *((name, _package_toml(name)) for name in LAYERS)])
 
 
 @cache
@@ -181,10 +185,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
             "rule": [phrase.rule for _, phrase in spelled],
         }
     ).with_columns(key=reply_text.words(pl.col("spelling")))
-    if not (empty := frame.filter(pl.col("key").str.strip_chars() == "")).is_empty():
-        raise BouncekitError(
-            f"'{empty['rule'][0]}' says nothing once filler words are dropped; use telling words."
-        )
+    _check_telling(frame, phrases)
     bare = pl.col("key").str.strip_chars()
     return frame.select(
         pl.when(bare.str.contains(_WITHOUT_BLANKS)).then(bare).otherwise("key").alias("key"),
@@ -194,6 +195,20 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
         pl.col("spelling").alias("because"),
         "rule",
     ).unique("key", keep="first", maintain_order=True)
+
+
+def _check_telling(frame: pl.DataFrame, phrases: Sequence[Phrase]) -> None:
+    """A phrase of several words that filler words shrink to one says less than its author meant."""
+    left = pl.col("key").str.strip_chars()
+    shrunk = (left == "") | (pl.col("spelling").str.contains(" ") & ~left.str.contains(" "))
+    telling = frame.filter(~left.str.contains(_WITHOUT_BLANKS)).filter(shrunk)
+    if not telling.is_empty():
+        rule, spelling, rest = telling.select("rule", "spelling", "key").row(0)
+        phrase = next(phrase for phrase in phrases if phrase.rule == rule)
+        raise BouncekitError(
+            f"{phrase.file}: [{phrase.category}] '{spelling}' is only '{rest.strip()}' once filler "
+            "words are dropped, which says less; use telling words."
+        )
 
 
 def _spellings(phrase: Phrase, sets: Sets) -> Iterator[str]:
