@@ -1,15 +1,16 @@
 """What happened to each address, mailing by mailing: the strikes that everything later counts."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
-from bouncekit import rules as knowledge
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import BOUNCES, CLASSIFICATION
 
+_TIME = pl.col("time").cast(BOUNCES["time"])
 _DELIVERED = pl.col("event") == "delivery"
 _BOUNCED = pl.col("event") == "bounce"
+_MAILING = ["recipient", "mailing_key"]
 
 # What a decision quotes of the bounce that it rests on.
 EVIDENCE = (
@@ -29,7 +30,7 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
 
     Adds `mailing_key`: the mailing where known, else the UTC day of the event, else the message.
-    Rows without a recipient are left out: nobody can be charged with them. Raises BouncekitError
+    Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out: nobody can be charged with them. Raises BouncekitError
     if the frame has no recipients or is not classified.
     """
     lazy = frame.lazy()
@@ -45,9 +46,12 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
     if "event" in absent:
         absent.pop("event")
         lazy = lazy.with_columns(event=pl.lit("bounce", BOUNCES["event"]))
+    if as_of and as_of.tzinfo is None:
+        as_of = as_of.replace(tzinfo=UTC)
     day = pl.col("time").dt.strftime("%Y-%m-%d")
     return (
         lazy.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
+        .with_columns(_TIME)
         .filter(pl.col("recipient").is_not_null())
         .filter((pl.col("time") <= as_of).fill_null(True) if as_of else pl.lit(True))
         .with_columns(mailing_key=pl.coalesce("mailing", day, "message_id", pl.lit("unknown")))
@@ -58,48 +62,85 @@ def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     """Give the time of the last event of a frame, or None if no event has a time."""
     if "time" not in frame.lazy().collect_schema().names():
         return None
-    newest = frame.lazy().select(pl.col("time").max()).collect(engine="streaming").item()
+    newest = frame.lazy().select(_TIME.max()).collect(engine="streaming").item()
     assert newest is None or isinstance(newest, datetime)
     return newest
 
 
-def by_mailing(events: pl.LazyFrame) -> pl.LazyFrame:
+def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFrame:
     """Give a row per recipient and mailing, whatever the number and order of its events.
 
-    Retries, deferrals, delay notices and duplicates of one message are one row. `bounced` is true
-    if the mailing ended in a bounce: a delivery after it takes it back. Of several bounces the one
-    whose category stands first in `schema.CATEGORIES` counts. Columns: recipient, mailing_key,
-    time (of that bounce, else of the mailing's last event), bounced, delivered, ambiguous,
-    category, and `EVIDENCE`.
+    Retries, deferrals, delay notices and duplicates of one message are one row. A bounce stands
+    unless a delivery of the same mailing came after it; without times it stands. Of several the
+    one with the highest `weight` (an expression on the bounce) counts, else the one whose category
+    stands first in `schema.CATEGORIES`.
+
+    Columns: recipient, mailing_key, time (of that bounce, else of the mailing's last event), sent
+    (Datetime of the first try), was_sent, bounced, delivered, dropped (Boolean), last_delivery,
+    last_alive (Datetime of the last open, or delivery that was not bounced later), and of the
+    bounce that counts: weight (Float64), category and `EVIDENCE`.
     """
-    per_mailing = ["recipient", "mailing_key"]
-    outcome = events.group_by(per_mailing).agg(
-        last_bounce=pl.col("time").filter(_BOUNCED).max(),
-        last_delivery=pl.col("time").filter(_DELIVERED).max(),
-        last_alive=pl.col("time").filter(_DELIVERED | (pl.col("event") == "engagement")).max(),
-        last_time=pl.col("time").max(),
-        has_bounce=_BOUNCED.any(),
-        delivered=_DELIVERED.any(),
+    time, event = pl.col("time"), pl.col("event")
+    tried = event.is_in(["bounce", "deferral", "delivery"])
+    outcome = (
+        events.select(
+            *_MAILING,
+            "time",
+            sent=pl.when(tried).then(time),
+            delivery=pl.when(_DELIVERED).then(time),
+            engagement=pl.when(event == "engagement").then(time),
+            was_sent=tried,
+            has_bounce=_BOUNCED,
+            delivered=_DELIVERED,
+            dropped=event == "dropped",
+        )
+        .group_by(_MAILING)
+        .agg(
+            last_time=time.max(),
+            sent=pl.col("sent").min(),
+            last_delivery=pl.col("delivery").max(),
+            last_engagement=pl.col("engagement").max(),
+            **{
+                name: pl.col(name).any()
+                for name in ("was_sent", "has_bounce", "delivered", "dropped")
+            },
+        )
     )
-    worst_bounce = (
-        events.filter(_BOUNCED)
-        .select(*per_mailing, "time", "category", *EVIDENCE)
-        .sort("category", "time", "reply", descending=[False, True, False], nulls_last=True)
-        .unique(per_mailing, keep="first", maintain_order=True)
-        .drop("time")
-    )
-    vague = knowledge.builtin().vague
+    counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
+    bounced = pl.col("bounced")
+    delivered_for_good = pl.when(~bounced).then("last_delivery")
     return (
-        outcome.with_columns(bounced=pl.col("has_bounce") & ~_delivered_after_all())
-        .with_columns(time=pl.when("bounced").then("last_bounce").otherwise("last_time"))
-        .join(worst_bounce, on=per_mailing, how="left")
+        outcome.drop("has_bounce")
+        .join(counting, on=_MAILING, how="left")
+        .with_columns(bounced=pl.col("bounced").fill_null(False))
         .with_columns(
-            pl.when("bounced").then(pl.col(name)).alias(name) for name in ("category", *EVIDENCE)
+            time=pl.when(bounced).then("time").otherwise("last_time"),
+            last_alive=pl.max_horizontal("last_engagement", delivered_for_good),
         )
-        .with_columns(
-            ambiguous=pl.col("rule").is_in(vague) | (pl.col("certainty") != "text").fill_null(True)
+        .drop("last_time", "last_engagement")
+    )
+
+
+def _counting_bounces(
+    events: pl.LazyFrame, outcome: pl.LazyFrame, weight: pl.Expr
+) -> pl.LazyFrame:
+    """Give of each mailing's bounces that stand the one that counts: none where none stands."""
+    taken_back = (pl.col("last_delivery") > pl.col("time")).fill_null(False)
+    order = ("category", "time", *EVIDENCE)
+    return (
+        events.filter(_BOUNCED)
+        .select(*_MAILING, *order, weight=weight)
+        .join(outcome.filter("has_bounce").select(*_MAILING, "last_delivery"), on=_MAILING)
+        .filter(~taken_back)
+        .drop("last_delivery")
+        .sort(
+            "weight",
+            *order,
+            descending=[True, *(name == "time" for name in order)],
+            nulls_last=True,
         )
-        .drop("last_bounce", "last_time", "has_bounce")
+        .unique(_MAILING, keep="first", maintain_order=True)
+        .with_columns(bounced=pl.lit(True))
     )
 
 
@@ -114,7 +155,7 @@ def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) 
     return (
         sent.group_by(mailing="mailing_key")
         .agg(
-            start=pl.col("time").min(),
+            start=pl.col("sent").min(),
             sends=pl.len(),
             bounces=pl.col("bounced").sum(),
             deliveries=pl.col("delivered").sum(),
@@ -125,8 +166,3 @@ def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) 
         .sort("start", "mailing")
         .collect(engine="streaming")
     )
-
-
-def _delivered_after_all() -> pl.Expr:
-    """True where a delivery came after the last bounce; without times a bounce stands."""
-    return (pl.col("last_delivery") > pl.col("last_bounce")).fill_null(False)

@@ -121,22 +121,19 @@ def decide(
     """
     chosen = find_policy(policy)
     as_of = as_of or last_event(frame)
-    history = by_mailing(events(frame, as_of))
+    history = by_mailing(events(frame, as_of), _weight(chosen))
+    recipients, bounced, usual_gap = pl.collect_all(
+        [_per_recipient(history), history.filter("bounced"), _usual_gap(history)],
+        engine="streaming",
+    )
     outages = incidents(frame, as_of=as_of).lazy() if guard else _no_incidents()
-    strikes = _strikes(history, chosen, outages)
+    strikes = _strikes(bounced.lazy(), recipients.lazy(), chosen, outages)
     return (
-        history.group_by("recipient")
-        .agg(
-            mailings_bounced=pl.col("bounced").sum().cast(pl.UInt32),
-            first_bounce=pl.col("time").filter("bounced").min(),
-            last_bounce=pl.col("time").filter("bounced").max(),
-            last_alive=pl.col("last_alive").max(),
-            last_delivery=pl.col("last_delivery").max(),
-            others=pl.col("category").filter("bounced").mode().sort().first(),
-        )
-        .join(_counted(strikes, chosen), on="recipient", how="left")
-        .join(_usual_gap(history), how="cross")
-        .with_columns(pl.col("strikes", "score", "sure_score").fill_null(0))
+        recipients.lazy()
+        .join(_of_any_cause(bounced.lazy()), on="recipient", how="left")
+        .join(_counted(strikes), on="recipient", how="left")
+        .join(usual_gap.lazy(), how="cross")
+        .with_columns(pl.col("mailings_bounced", "strikes", "score", "sure_score").fill_null(0))
         .with_columns(verdict=_verdict(chosen))
         .with_columns(
             until=pl.when(pl.col("verdict") == "pause").then(
@@ -184,66 +181,110 @@ def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
     return {name: Policy(name=name, **entries) for name, entries in content.items()}
 
 
-def _strikes(history: pl.LazyFrame, policy: Policy, outages: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the mailings that count against their recipient, with what each weighs."""
-    weight = (pl.col("category").cast(pl.String).replace_strict(policy.weights, default=0.0)).cast(
-        pl.Float64
-    )
+def _weight(policy: Policy) -> pl.Expr:
+    """Give what a bounce weighs under a policy (Float64)."""
+    weight = pl.col("category").cast(pl.String).replace_strict(policy.weights, default=0.0)
+    weight = weight.cast(pl.Float64)
     if policy.ambiguous_weight is not None:
-        doubtful = pl.when("ambiguous").then(pl.min_horizontal(weight, policy.ambiguous_weight))
-        weight = doubtful.otherwise(weight)
+        leaves_doubt = pl.col("rule").is_in(knowledge.builtin().vague) | (
+            pl.col("certainty") != "text"
+        )
+        doubtful = pl.min_horizontal(weight, pl.lit(policy.ambiguous_weight, pl.Float64))
+        weight = pl.when(leaves_doubt.fill_null(True)).then(doubtful).otherwise(weight)
     lasting = pl.col("permanent").fill_null(True)
     if not policy.permanent_only:
-        lasting |= pl.col("category") == "mailbox_full"
-    alive = history.group_by("recipient").agg(alive=pl.col("last_alive").max())
-    counted = (
-        history.filter("bounced")
-        .with_columns(PROVIDER, weight=weight)
-        .filter((pl.col("weight") > 0) & lasting)
-        .join(alive, on="recipient", how="left")
-        .filter(pl.col("alive").is_null() | (pl.col("time") > pl.col("alive")))
+        lasting |= (pl.col("category") == "mailbox_full").fill_null(False)
+    return pl.when(lasting).then(weight).otherwise(0.0)
+
+
+def _per_recipient(history: pl.LazyFrame) -> pl.LazyFrame:
+    return history.group_by("recipient").agg(
+        last_alive=pl.col("last_alive").max(),
+        last_delivery=pl.col("last_delivery").max(),
+        ever_delivered=pl.col("delivered").any(),
+        dropped=pl.col("dropped").sum(),
     )
-    if policy.min_gap_days:
-        counted = _spaced(counted, policy)
-    return _in_incident(counted, outages)
 
 
-def _spaced(strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
-    """Keep of each recipient's strikes the first, the first that is far enough from it, and so on.
+def _of_any_cause(bounced: pl.LazyFrame) -> pl.LazyFrame:
+    return bounced.group_by("recipient").agg(
+        mailings_bounced=pl.len(),
+        first_bounce=pl.col("time").min(),
+        last_bounce=pl.col("time").max(),
+        top_category=pl.col("category").mode().sort().first(),
+    )
 
-    As many as can matter: no more than reach the threshold at the smallest weight.
+
+def _strikes(
+    bounced: pl.LazyFrame, recipients: pl.LazyFrame, policy: Policy, outages: pl.LazyFrame
+) -> pl.LazyFrame:
+    """Give the mailings that count against their recipient.
+
+    Adds what counts of the weight: `points`, and `sure_points` if incidents count for nothing.
     """
-    needed = int(policy.threshold // min(w for w in policy.weights.values() if w > 0)) + 1
-    gap = pl.duration(days=policy.min_gap_days)
-    kept = pl.col("time").min().over("recipient")
-    result = strikes.with_columns(_kept=kept, _counts=pl.col("time").is_null())
-    for _ in range(needed):
-        result = result.with_columns(
-            _counts=pl.col("_counts") | (pl.col("time") == pl.col("_kept")).fill_null(False)
-        ).with_columns(
-            _kept=pl.col("time")
-            .filter(pl.col("time") >= pl.col("_kept") + gap)
-            .min()
-            .over("recipient")
-        )
-    return (
-        result.filter("_counts")
-        .unique(["recipient", "time"], keep="first", maintain_order=True)
-        .drop("_kept", "_counts")
+    after_last_sign_of_life = (pl.col("time") > pl.col("last_alive")).fill_null(
+        pl.col("last_alive").is_null()
     )
+    strikes = (
+        bounced.filter(pl.col("weight") > 0)
+        .with_columns(PROVIDER)
+        .join(recipients.select("recipient", "last_alive"), on="recipient")
+        .filter(after_last_sign_of_life)
+        .sort("recipient", "time", "mailing_key")
+    )
+    strikes = _in_incident(strikes, outages)
+    is_sure = pl.col("outage_start").is_null()
+    if policy.min_gap_days:
+        strikes = _spaced(_spaced(strikes, policy, pl.lit(True), "counts"), policy, is_sure, "sure")
+    else:
+        strikes = strikes.with_columns(counts=pl.lit(True), sure=is_sure)
+    return strikes.with_columns(
+        points=pl.when("counts").then("weight").otherwise(0.0),
+        sure_points=pl.when("sure").then("weight").otherwise(0.0),
+    )
+
+
+def _spaced(strikes: pl.LazyFrame, policy: Policy, allowed: pl.Expr, name: str) -> pl.LazyFrame:
+    """Mark of each recipient's allowed strikes the first, the next far enough from it, and so on.
+
+    Takes strikes in order of time. Marks as many as can matter: no more than reach the threshold
+    at the smallest weight. Strikes without a time show no distance, so they are one at most.
+    """
+    weights = [*policy.weights.values(), policy.ambiguous_weight or 0]
+    needed = math.ceil(policy.threshold / min((w for w in weights if w > 0), default=1))
+    time = pl.when(allowed).then("time")
+    first_of_all = pl.col("time").is_null() & time.max().over("recipient").is_null() & allowed
+    marked = strikes.with_columns(
+        (first_of_all & first_of_all.cum_sum().over("recipient").eq(1)).alias(name),
+        _from=time.min().over("recipient"),
+    )
+    for _ in range(needed):
+        is_next = (time >= pl.col("_from")).fill_null(False)
+        is_first = is_next & (is_next.cum_sum().over("recipient") == 1)
+        marked = marked.with_columns(pl.col(name) | is_first).with_columns(
+            _from=time.filter(is_first).min().over("recipient")
+            + pl.duration(days=policy.min_gap_days)
+        )
+    return marked.drop("_from")
 
 
 def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:
-    windows = outages.select("provider", "start", "end")
+    """Add `outage_start` and `outage_end` to the strikes that an incident explains.
+
+    No outage lasts a week: who is refused again in one that late is held for no incident.
+    """
     hit = (
         strikes.select("recipient", "mailing_key", "provider", "time", "category")
-        .filter(pl.col("category") == "unknown_user")
-        .join(windows, on="provider")
+        .filter(pl.col("category").is_in(BLAMED_IN_OUTAGES))
+        .join(outages.select("provider", "start", "end"), on="provider")
         .filter(pl.col("time").is_between("start", "end", closed="left"))
+        .filter(
+            pl.col("time").max().over("recipient") - pl.col("time").min().over("recipient")
+            < pl.duration(days=LONGEST_OUTAGE_DAYS)
+        )
         .select("recipient", "mailing_key", outage_start="start", outage_end="end")
-        .unique(["recipient", "mailing_key"], keep="first")
     )
-    return strikes.join(hit, on=["recipient", "mailing_key"], how="left")
+    return strikes.join(hit, on=["recipient", "mailing_key"], how="left", maintain_order="left")
 
 
 def _no_incidents() -> pl.LazyFrame:

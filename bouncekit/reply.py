@@ -80,7 +80,7 @@ _FILLERS = (
     "presently|now|sorry|please|just|very|already|also|el|la|los|las|le|les|un|une|una|der|"
     "die|das|den|dem|des|ein|eine|il|lo|gli|os|de|du|del|da|dos|di|su|sua|seu|votre|ihre|ihr|"
     "ist|wurde|wurden|wird|werden|worden|sind|hat|est|ete|sont|esta|es|ha|han|sido|fue|foi|"
-    "sono|stato|stata|jest|zostal|zostala|zostalo|werd|wordt|zijn|был|была|было"
+    "sono|stato|stata|jest|zostal|zostala|zostalo|werd|wordt|zijn"
 )
 _MARKS = r"""[,;:()\[\]<>"'`´’‘“”„«»!?*{}|~=_#/\\&+^$%–—-]"""
 _ADDRESS = r"""[^\s<>()\[\]"',;:]*@[^\s<>()\[\]"',;:]*"""
