@@ -22,6 +22,7 @@ from bouncekit.theme import (
 
 LONG_STREAK = 20
 MOST_ROWS = 5_000  # a frame with more rows than this has not been counted yet
+NO_CODE = "no code"
 NAME_LENGTH = 40  # characters of a name that a chart keeps
 MEANING_LENGTH = 80  # and of what a reply code means
 
@@ -50,9 +51,12 @@ def codes(frame: pl.DataFrame) -> alt.LayerChart:
     needed |= {"action": TEXT} if by_action else {}
     data = _named_codes(_finished(frame, "codes", needed, longest=MEANING_LENGTH))
     totals = _most(data, "code", 20, pl.col("meaning").first(), pl.col("share").sum())
-    totals = totals.with_columns(
-        _count_and_share(), pl.col("meaning").fill_null("not in RFC 5321"), start=0
+    nameless = (
+        pl.when(pl.col("code") == NO_CODE)
+        .then(pl.lit("neither text nor export names one"))
+        .otherwise(pl.lit("in no RFC"))
     )
+    totals = totals.with_columns(_count_and_share(), pl.col("meaning").fill_null(nameless), start=0)
     shown = _summed(_among(data, totals, "code").drop("meaning", "share"), "events")
     y = alt.Y("code:N", title=None, sort=totals["code"].to_list())
     if by_action:
@@ -486,7 +490,7 @@ def _short(text: pl.Expr, longest: int) -> pl.Expr:
 
 def _named_codes(data: pl.DataFrame) -> pl.DataFrame:
     """The data with the reply code as text, `code`."""
-    code = pl.col("reply_code").cast(pl.String).fill_null("no code")
+    code = pl.col("reply_code").cast(pl.String).fill_null(NO_CODE)
     return data.with_columns(code=code).drop("reply_code")
 
 

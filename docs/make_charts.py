@@ -5,8 +5,7 @@ from pathlib import Path
 import polars as pl
 
 import bouncekit as bk
-from bouncekit.history import rates
-from bouncekit.offenders import pareto, timelines
+from bouncekit.offenders import timelines
 
 HERE = Path(__file__).parent
 
@@ -22,9 +21,6 @@ def draw(folder: Path) -> None:
         "matrix": bk.charts.codes_by_category(
             bk.distribution(bounces, by=["reply_code", "category"])
         ),
-        "faults": bk.charts.faults_over_time(bk.distribution(bounces, by=["week", "fault"])),
-        "rate": bk.charts.bounce_rate(rates(bounces)),
-        "pareto": bk.charts.pareto(pareto(offenders)),
         "timelines": bk.charts.timelines(timelines(bounces, chosen)),
     }
     folder.mkdir(exist_ok=True)
