@@ -1,0 +1,88 @@
+"""Read the cells of an export: addresses, codes and the words for what happened."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+# An address as nearly all are written: nothing around it, its domain in lower case. A
+# backslash belongs to quoted local parts only: bare, it is left of an undecodable byte.
+CLEAN = r'^[^\s<>@,;:"()\\]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+$'
+# Any other: in capitals, in `Name <...>`, after `mailto:`, with a quoted local part.
+WRAPPED = (
+    r'^(?:[^<>]*<)?\s*(?i:mailto:)?((?:[^\s<>@,;:"()\\]+|"[^"\r\n]+")'
+    r'@[^\s<>@,;:"()\\.][^\s<>@,;:"()\\]*)\s*>?$'
+)
+# x.y.z of RFC 3463, not part of an IP address or a version.
+ENHANCED = r"(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?:[^\d.]|\.?$|\.\s)"
+
+# Reply codes (RFC 5321 section 4.2.1 defines second digits up to 5; receivers write up to 57x).
+# What lies beyond is a service's own, such as Mailgun's 498 for a domain without MX.
+SMTP = r"^[2-5][0-7]\d$"
+
+
+def text(cell: pl.Expr) -> pl.Expr:
+    """The cell without the space around it; null where nothing is left."""
+    stripped = cell.str.strip_chars()
+    return pl.when(stripped != "").then(stripped)
+
+
+def address(cell: pl.Expr) -> pl.Expr:
+    """The one address in a cell, its domain in lower case; null where there is none.
+
+    >>> pl.select(address(pl.lit("Ann <mailto:Ann@Example.ORG.>"))).item()
+    'Ann@example.org'
+    """
+    stripped = cell.str.strip_chars()
+    is_clean = stripped.str.contains(CLEAN)
+    other = pl.when(~is_clean).then(stripped).str.extract(WRAPPED)
+    local = other.str.extract(r"^(.*)@")
+    domain = other.str.extract(r"@([^@]*)$").str.to_lowercase().str.strip_chars_end(".")
+    return pl.when(is_clean).then(stripped).otherwise(pl.concat_str(local, domain, separator="@"))
+
+
+def mailbox(cell: pl.Expr) -> pl.Expr:
+    """The address in a cell, else its text: a sender is often no more than a name."""
+    return pl.coalesce(address(cell), text(cell))
+
+
+def reply_code(cell: pl.Expr) -> pl.Expr:
+    """The SMTP reply code a cell begins with, Int16; null for others."""
+    number = _number(cell)
+    return pl.when(number.str.contains(SMTP)).then(number).cast(pl.Int16)
+
+
+def pseudo_code(cell: pl.Expr) -> pl.Expr:
+    """A three-digit code that is none of SMTP, as text: services number their own reasons."""
+    number = _number(cell)
+    return pl.when(~number.str.contains(SMTP)).then(number)
+
+
+def enhanced_code(cell: pl.Expr) -> pl.Expr:
+    """The x.y.z in a cell, without the phrase some services write behind it; else null."""
+    return cell.str.extract(ENHANCED)
+
+
+def _number(cell: pl.Expr) -> pl.Expr:
+    return cell.str.extract(r"^\s*(\d{3})(?:\.0+)?(?:[^\d.]|$)")
+
+
+def word(cell: pl.Expr) -> pl.Expr:
+    """A word for an event without case, space and signs: `Hard Bounce` is `hardbounce`.
+
+    >>> pl.select(word(pl.lit("email.hard_bounced"))).item()
+    'hardbounced'
+    """
+    lower = cell.str.to_lowercase().str.replace(r"^(?:email|message|msg|mail)[._ -]", "")
+    return text(lower.str.replace_all(r"[\W_]+", ""))
+
+
+def event(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
+    """The event a word stands for by `words` (word -> event, as text); null for other words."""
+    exact = _looked_up(cell, words)
+    return pl.coalesce(exact, _looked_up(word(pl.when(exact.is_null()).then(cell)), words))
+
+
+def _looked_up(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
+    return cell.replace_strict(
+        list(words), list(words.values()), default=None, return_dtype=pl.String
+    )

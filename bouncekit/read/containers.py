@@ -1,0 +1,121 @@
+"""Tell what kind of container a file is, and give its records as a table of text cells."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+from bouncekit.read.files import Peek, as_text, encoding, is_wide, unpack
+
+LINE = "__line"  # number of the record in its file, from 1
+RAW = "__raw"  # text of a record that could not be split into cells, else null
+SAMPLE_ROWS = 1_000
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The records of one file, unread: `cells` gives each heading's text as an expression.
+
+    `columns` of the frame hold a whole record between them; `has_raw` says that the frame has
+    RAW. `later` are headings that may follow beyond the first records (NDJSON); `schema` is that
+    of a file whose columns have types (Parquet).
+    """
+
+    kind: str
+    frame: pl.LazyFrame
+    cells: dict[str, pl.Expr]
+    columns: tuple[str, ...]
+    has_raw: bool = False
+    later: dict[str, pl.Expr] = field(default_factory=dict)
+    schema: dict[str, pl.DataType] = field(default_factory=dict)
+
+    def sample(self) -> pl.DataFrame:
+        """The first records, as text."""
+        cells = [cell.alias(heading) for heading, cell in self.cells.items()]
+        return self.frame.head(SAMPLE_ROWS).select(cells).collect()
+
+
+def kind_of(head: bytes) -> str:
+    """What the first bytes of a file are: parquet, zip, binary, ndjson, json or csv."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):
+        return "zip"
+    if not is_wide(head) and len(CONTROLS.findall(head)) > len(head) / 100:
+        return "binary"
+    text = head.decode(encoding(head), "replace").lstrip("\ufeff \t\r\n")
+    if re.match(r"\[\s*[\[{\]]", text):
+        return "json"
+    if not text.startswith("{"):
+        return "csv"
+    first, *others = text.splitlines()
+    follows = next((line for line in others if line.strip()), "")
+    return "ndjson" if _is_object(first) and follows.startswith("{") else "json"
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def text_source(path: Path, peek: Peek) -> Path | bytes:
+    """The path itself where Polars can stream it, else its text in memory as UTF-8."""
+    streams = (
+        encoding(peek.head).startswith("utf-8")
+        and (b"\n" in peek.head or b"\r" not in peek.head)  # else line ends of an old Mac
+        and _is_utf8(path)
+    )
+    if streams:
+        return path
+    text = as_text(unpack(path, peek.packing))
+    return (text if "\n" in text else text.replace("\r", "\n")).encode()
+
+
+def _is_utf8(path: Path) -> bool:
+    """True where a file, packed or not, is UTF-8 to its end: one fast pass in bounded memory."""
+    try:
+        pl.scan_lines(path).select(pl.col("line").str.len_bytes().max()).collect(engine="streaming")
+    except (pl.exceptions.ComputeError, OSError):  # OSError: a broken packing, told by unpack()
+        return False
+    return True
+
+
+def open_parquet(path: Path) -> Table:
+    """A Parquet file. Raises BouncekitError where it is damaged."""
+    try:
+        frame = pl.scan_parquet(path, row_index_name=LINE, row_index_offset=1, glob=False)
+        schema = dict(frame.collect_schema())
+    except (pl.exceptions.PolarsError, OSError):
+        raise BouncekitError(
+            f"{path} is damaged: it begins like Parquet but its data is broken; copy it again."
+        ) from None
+    del schema[LINE]
+    cells = {
+        heading: cell
+        for name, dtype in schema.items()
+        for heading, cell in _as_cells(name, pl.col(name), dtype)
+    }
+    flat = tuple(name for name, dtype in schema.items() if not dtype.is_nested())
+    return Table("parquet", frame, cells, flat, schema=schema)
+
+
+def _as_cells(heading: str, column: pl.Expr, dtype: pl.DataType) -> Iterator[tuple[str, pl.Expr]]:
+    """The text cells of a column with a type; a struct has one for each of its fields."""
+    if isinstance(dtype, pl.Struct):
+        for name, inner in pl.Schema(dtype.to_schema()).items():
+            yield from _as_cells(f"{heading}.{name}", column.struct.field(name), inner)
+    elif isinstance(dtype, pl.Datetime):
+        in_utc = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
+        mark = "Z" if dtype.time_zone else ""
+        yield heading, in_utc.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f" + mark)
+    elif isinstance(dtype, pl.List) and dtype.inner == pl.String:
+        yield heading, column.list.join(",")
+    elif not dtype.is_nested():
+        yield heading, column.cast(pl.String, strict=False)

@@ -1,0 +1,180 @@
+"""Read files of separated cells (CSV): the dialect is sniffed, damaged records are kept as text."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from bouncekit.read.containers import LINE, RAW, Table, text_source
+from bouncekit.read.files import HEAD, NotOursError, Peek, unpack
+
+SNIFFED_ROWS = 50
+LONGEST_RECORD = 200  # lines a quoted cell may span before its opening quote counts as stray
+IS_ADDRESS = re.compile(r"\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*\Z")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written; `skip` and `body` count the lines before header and records."""
+
+    separator: str
+    skip: int
+    body: int
+    headings: list[str]
+    has_header: bool
+
+
+def open_csv(path: Path, peek: Peek, *, mended: bool = False) -> Table:
+    """A file of separated cells; `mended` reads it record by record to save what it can.
+
+    A record with fewer cells than the header is padded with nulls, as Polars does. Raises
+    NotOursError for a text that has no header.
+    """
+    source = text_source(path, peek)
+    head = peek.head if isinstance(source, Path) else source[:HEAD]
+    whole = peek.whole if isinstance(source, Path) else len(source) <= HEAD
+    dialect = sniff(head.decode("utf-8-sig", "replace"), whole=whole)
+    if not dialect.headings:
+        raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
+    cells = {heading: pl.col(heading) for heading in dialect.headings}
+    if not mended and not _is_cut(source, peek, dialect):
+        frame = pl.scan_csv(
+            source,
+            separator=dialect.separator,
+            skip_lines=dialect.skip,
+            has_header=dialect.has_header,
+            new_columns=dialect.headings,
+            infer_schema=False,
+            row_index_name=LINE,
+            row_index_offset=1,
+            glob=False,
+            raise_if_empty=False,
+        )
+        return Table("csv", frame, cells, tuple(dialect.headings))
+    data = unpack(path, peek.packing) if isinstance(source, Path) else source
+    records = mend(data.decode("utf-8-sig"), dialect)
+    names = [LINE, RAW, *dialect.headings]
+    schema = {name: pl.Int64() if name == LINE else pl.String() for name in names}
+    return Table(
+        "csv",
+        pl.LazyFrame(list(records), schema=schema, orient="row"),
+        cells,
+        tuple(cells),
+        has_raw=True,
+    )
+
+
+def _is_cut(source: Path | bytes, peek: Peek, dialect: Dialect) -> bool:
+    """True where the last record breaks off: no line end after it, and cells missing."""
+    if peek.packing and isinstance(source, Path):
+        return False  # a packed stream tells by itself
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            file.seek(max(0, source.stat().st_size - len(peek.head)))
+            tail = file.read()
+    else:
+        tail = source[-len(peek.head) :]
+    last = tail.rsplit(b"\n", 1)[-1]
+    missing = last.count(dialect.separator.encode()) < len(dialect.headings) - 1
+    return b"\n" in tail and bool(last.strip()) and missing and b'"' not in last
+
+
+def sniff(text: str, *, whole: bool = True) -> Dialect:
+    r"""Separator, header and place of the first record, from the beginning of a file.
+
+    >>> sniff("# June\nemail;reason\nann@example.org;no, thanks\n").separator
+    ';'
+    """
+    if not whole:
+        text = text[: text.rfind("\n") + 1] or text
+    sniffed = [(_rows(text, separator), separator) for separator in ",;\t|"]
+    rows, separator = max(sniffed, key=lambda each: _agreement(each[0]))
+    if not rows:
+        return Dialect(",", 0, 0, [], has_header=True)
+    skip, body, header = rows[0]
+    has_header = not any(IS_ADDRESS.match(cell) for cell in header)
+    names = _distinct(header if has_header else [""] * len(header))
+    return Dialect(separator, skip, body if has_header else skip, names, has_header)
+
+
+def _rows(text: str, separator: str) -> list[tuple[int, int, list[str]]]:
+    """The first rows from the header on, each after its first line and its end, in lines."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = []
+    start = 0
+    with suppress(csv.Error):  # a cell beyond the csv module's limit: what came before must do
+        for row in islice(reader, SNIFFED_ROWS):
+            if any(cell.strip() for cell in row):
+                rows.append((start, reader.line_num, row))
+            start = reader.line_num
+    width = Counter(len(row) for *_, row in rows).most_common(1)[0][0] if rows else 0
+    while rows and _is_preamble(rows[0][2], width):
+        del rows[0]
+    return rows
+
+
+def _is_preamble(row: list[str], width: int) -> bool:
+    """True for what some exports put above the header: comments, a title, Excel's `sep=;`."""
+    return row[0].lstrip().startswith(("#", "sep=")) or (len(row) == 1 and width > 1)
+
+
+def _agreement(rows: list[tuple[int, int, list[str]]]) -> tuple[float, int]:
+    """Share of rows as wide as the header (0 where that has one cell), then its width."""
+    widths = [len(row) for *_, row in rows] or [1]
+    if widths[0] == 1:
+        return 0.0, 1
+    agreeing = sum(width == widths[0] for width in widths[1:])
+    return round(agreeing / max(len(widths) - 1, 1), 1) or 0.05, widths[0]
+
+
+def _distinct(header: list[str]) -> list[str]:
+    """Headings, each once: a repeated or empty one is named by its place."""
+    names: list[str] = []
+    for place, heading in enumerate(header, start=1):
+        name = heading.strip()
+        names.append(name if name and name not in names else f"{name} column {place}".strip())
+    return names
+
+
+def mend(text: str, dialect: Dialect) -> Iterator[tuple[int | str | None, ...]]:
+    """Records of a damaged CSV as (number, raw text or None, cells...); nothing is left out.
+
+    A record with too many cells and a last one that breaks off are given as raw text; after
+    a quote that never closes reading goes on at the next line.
+    """
+    lines = [line + "\n" for line in text.removesuffix("\n").split("\n")]
+    width = len(dialect.headings)
+    at, number = dialect.body, 0
+    while at < len(lines):
+        number += 1
+        cells, height = _record(lines[at : at + LONGEST_RECORD], dialect.separator)
+        while len(cells) > width and not cells[-1]:
+            cells.pop()
+        is_last = at + height == len(lines)
+        breaks_off = is_last and not text.endswith("\n") and 0 < len(cells) < width
+        if len(cells) > width or breaks_off:
+            yield (number, lines[at].rstrip("\r\n"), *[None] * width)
+            at += 1
+            continue
+        if cells:
+            yield (number, None, *(cell or None for cell in cells), *[None] * (width - len(cells)))
+        at += height
+
+
+def _record(lines: list[str], separator: str) -> tuple[list[str], int]:
+    """Cells of the record that begins on the first line, and the number of its lines."""
+    for strict, span in ((True, len(lines)), (False, 1)):
+        reader = csv.reader(lines[:span], delimiter=separator, strict=strict)
+        with suppress(csv.Error):
+            cells = next(reader)
+            if not strict and cells:
+                cells[-1] = cells[-1].rstrip("\r\n")
+            return cells, reader.line_num
+    return lines[0].split(separator), 1  # beyond the limits of the csv module

@@ -1,0 +1,234 @@
+"""Find the files a user names, unpack them and turn their bytes into UTF-8 text."""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+import charset_normalizer
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+
+HEAD = 64 * 1024  # bytes that are looked at to recognise a file
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
+
+# The code pages spreadsheets and mail services still write, the commonest first: a free
+# choice among all that exist mistakes short German text for Turkish or Macintosh text.
+CODE_PAGES = [
+    *("cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1257"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949", "koi8_r"),
+]
+
+
+class NotOursError(BouncekitError):
+    """A file that is nothing bouncekit reads: an error only where the user named it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file (or Maildir folder) to read; `named` where the user named this very path."""
+
+    path: Path
+    named: bool
+
+
+@dataclass(frozen=True)
+class Peek:
+    """The unpacked first bytes of a file, how it is packed, and whether they are all of it."""
+
+    head: bytes
+    packing: str  # "", "gzip" or "zstd"
+    whole: bool
+
+
+def is_maildir(path: Path) -> bool:
+    """True where a folder is a Maildir (https://cr.yp.to/proto/maildir.html)."""
+    return (path / "cur").is_dir() and (path / "new").is_dir()
+
+
+def find(paths: Sequence[str | Path]) -> list[Found]:
+    """Files behind paths, folders (searched deep) and globs: each once, in a stable order.
+
+    Raises BouncekitError where a path or glob leads nowhere.
+    """
+    if not paths:
+        raise BouncekitError("There is nothing to read: name a file, a folder or a glob.")
+    found: dict[Path, Found] = {}
+    for path in paths:
+        for each in _behind(path):
+            found.setdefault(each.path.resolve(), each)
+    return list(found.values())
+
+
+def _behind(path: str | Path) -> Iterator[Found]:
+    place = Path(path).expanduser()
+    if place.is_dir():
+        yield from _inside(place)
+    elif place.exists():
+        yield Found(place, named=True)
+    elif has_magic(str(place)):
+        matches = sorted(glob(str(place), recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
+        if not matches:
+            raise BouncekitError(f"No file matches {path}: check the folder and the ending.")
+        for match in map(Path, matches):
+            yield from _inside(match) if match.is_dir() else [Found(match, named=False)]
+    else:
+        raise BouncekitError(f"{path} does not exist: check the spelling and the folder.")
+
+
+def _inside(folder: Path) -> Iterator[Found]:
+    """Files below a folder in order of their names, without hidden ones; Maildirs whole."""
+    if is_maildir(folder):
+        yield Found(folder, named=False)
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if not entry.is_symlink():  # a link back up would never end
+                yield from _inside(entry)
+        elif entry.is_file():
+            yield Found(entry, named=False)
+
+
+def peek(path: Path) -> Peek:
+    """The first HEAD bytes of a file, unpacked where its magic bytes say gzip or Zstandard.
+
+    Raises BouncekitError where the file can't be opened or its packing is broken.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD + 1)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BouncekitError(f"{path} cannot be opened ({reason}): check its rights.") from None
+    packing = "gzip" if head.startswith(GZIP) else "zstd" if head.startswith(ZSTD) else ""
+    if packing == "gzip":
+        head = _gunzip(path, HEAD + 1)
+    elif packing == "zstd":
+        head = _unzstd(path, HEAD + 1)
+    return Peek(head[:HEAD], packing, whole=len(head) <= HEAD)
+
+
+def unpack(path: Path, packing: str) -> bytes:
+    """All bytes of a file, unpacked."""
+    if packing == "gzip":
+        return _gunzip(path, -1)
+    if packing == "zstd":
+        return _unzstd(path, -1)
+    return path.read_bytes()
+
+
+def _gunzip(path: Path, size: int) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(size)
+    except EOFError:
+        raise cut_off(path, "gzip") from None
+    except (OSError, zlib.error):
+        raise BouncekitError(
+            f"{path} is damaged: its gzip data is broken; copy it again."
+        ) from None
+
+
+def _unzstd(path: Path, size: int) -> bytes:
+    """Unpack through Polars, which reads Zstandard line by line; Python learns it in 3.14."""
+    lines = pl.scan_lines(path)
+    if size > 0:
+        lines = lines.head(size // 64)
+    try:
+        text = lines.collect().to_series().str.join("\n").item()
+    except OSError as error:
+        if "incomplete" in str(error):
+            raise cut_off(path, "zstd") from None
+        raise BouncekitError(
+            f"{path} is damaged: its zstd data is broken; copy it again."
+        ) from None
+    except pl.exceptions.ComputeError:
+        raise BouncekitError(
+            f"{path} is packed with zstd and its text is not UTF-8: unpack it first (zstd -d)."
+        ) from None
+    return (text or "").encode()[: size if size > 0 else None]
+
+
+def cut_off(path: Path, packing: str) -> BouncekitError:
+    """The error for a packed file that ends before its stream does."""
+    return BouncekitError(f"{path} is cut off: its {packing} stream ends early; copy it again.")
+
+
+def encoding(sample: bytes) -> str:
+    """Name of the encoding of text, from its first bytes.
+
+    A byte order mark decides; then zero bytes (Microsoft 365 writes UTF-16 without a mark);
+    then whether it is UTF-8; else the likeliest code page of the lines that are not ASCII.
+
+    >>> encoding("получатель;причина".encode("cp1251"))
+    'cp1251'
+    >>> encoding("email,reason".encode("utf-16-le"))
+    'utf-16-le'
+    """
+    if sample.startswith(b"\xef\xbb\xbf"):
+        return "utf-8-sig"
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if is_wide(sample):
+        return "utf-16-le" if _zeros(sample[1:512:2]) > _zeros(sample[:512:2]) else "utf-16-be"
+    if _is_utf8(sample):
+        return "utf-8"
+    return code_page(sample)
+
+
+def is_wide(sample: bytes) -> bool:
+    """True for UTF-16, told by its byte order mark or by every other byte being zero."""
+    marked = sample.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return marked or max(_zeros(sample[1:512:2]), _zeros(sample[:512:2])) > 0.6
+
+
+def _zeros(data: bytes) -> float:
+    return data.count(0) / max(len(data), 1)
+
+
+def as_text(data: bytes) -> str:
+    r"""All text of a file.
+
+    UTF-8 with a few stray bytes stays UTF-8: these are shown as \\xfc, and harm nothing else.
+
+    >>> as_text("größer\nfüllig\n".encode() + b"voll \xfc")
+    'größer\nfüllig\nvoll \\xfc'
+    """
+    name = encoding(data[:HEAD])
+    if name.startswith("utf-16"):
+        return data.decode(name, "backslashreplace")
+    telling = [line for line in data.split(b"\n") if not line.isascii()]
+    if 4 * sum(map(_is_utf8, telling)) >= len(telling):  # no code page reads as UTF-8 by chance
+        return data.decode("utf-8-sig", "backslashreplace")
+    return data.decode(code_page(data), "backslashreplace")
+
+
+def code_page(text: bytes) -> str:
+    """The likeliest code page of text that is not UTF-8, judged on its lines beyond ASCII."""
+    telling = b"\n".join(line for line in text.split(b"\n") if not line.isascii())[:HEAD]
+    guesses = charset_normalizer.from_bytes(telling, cp_isolation=CODE_PAGES)
+    best = guesses.best()
+    if best is None:
+        return CODE_PAGES[0]
+    tied = {
+        name
+        for guess in guesses
+        if (guess.chaos, guess.coherence) == (best.chaos, best.coherence)
+        for name in guess.could_be_from_charset
+    }
+    return next(name for name in CODE_PAGES if name in tied)
+
+
+def _is_utf8(sample: bytes) -> bool:
+    """True for UTF-8, even where a full head ends inside a character."""
+    try:
+        sample.decode()
+    except UnicodeDecodeError as error:
+        return len(sample) >= HEAD and error.reason == "unexpected end of data"
+    return True

@@ -1,0 +1,97 @@
+"""Tell what the columns of a table hold that nobody described."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import polars as pl
+
+from bouncekit.read import cells
+from bouncekit.read.times import instant, typed_forms
+
+Fields = Mapping[str, tuple[str, ...]]  # column of the bounces frame -> headings
+
+CODE = r"\b[245]\d\d\b|\b[245]\.\d{1,3}\.\d"  # most replies hold a reply or an enhanced code
+# Columns of which only the first nominated heading counts: in a table nobody described a
+# second one (`category` beside `campaign`) is as likely something else.
+SINGLE = ("time", "mailing", "message_id", "sender", "final_recipient", "sending_ip", "remote_mta")
+
+
+def guess(
+    fields: Fields,
+    sample: pl.DataFrame,
+    words: Mapping[str, str],
+    doubtful: Collection[str] = (),
+) -> dict[str, tuple[str, ...]]:
+    """`fields` narrowed and filled by what the cells of the first records hold.
+
+    A heading only nominates a column for the recipient: it stays if any of its cells is an
+    address. A `doubtful` one for the event stays if any of its cells is one of `words`. Without
+    a nominee, the one column full of addresses, times or replies is taken.
+    """
+    guessed = {column: _seen_first(headings, sample) for column, headings in fields.items()}
+    named = {heading for headings in guessed.values() for heading in headings}
+
+    addresses = _share(sample, lambda cell: cells.address(cell).is_not_null())
+    nominees = guessed.get("recipient", ())
+    recipients = [h for h in nominees if addresses.get(h)] or _sole(addresses, named) or nominees
+    guessed["recipient"] = recipient = tuple(recipients[:1])
+    for column in ("sender", "final_recipient"):
+        guessed[column] = tuple(h for h in guessed.get(column, ()) if h not in recipient)
+    named.update(recipient)
+
+    events = _share(sample, lambda cell: cells.event(cell, words).is_not_null())
+    guessed["event"] = tuple(
+        h for h in guessed.get("event", ()) if h in events and (events[h] or h not in doubtful)
+    )
+    # Of `reason: hard-bounce` and `detail: 550 5.1.1 ...` the second is the reply.
+    codes = _share(sample, lambda cell: cell.str.contains(CODE))
+    replies = sorted(guessed.get("reply", ()), key=lambda h: -round(codes.get(h, 0), 1))
+    guessed["reply"] = tuple(replies) or _sole(codes, named)
+
+    evidence = ("event", "reply", "reply_code", "enhanced_code")
+    if any(guessed.get(column) for column in evidence):  # else its times may be of anything
+        taken = named.union(guessed["reply"])
+        guessed["time"] = guessed.get("time", ()) or _sole(_times(sample), taken)
+
+    for column in SINGLE:
+        guessed[column] = _single(guessed.get(column, ()), sample)
+    return {column: headings for column, headings in guessed.items() if headings}
+
+
+def _seen_first(headings: tuple[str, ...], sample: pl.DataFrame) -> tuple[str, ...]:
+    """Headings of the sample before those that may follow later in the file."""
+    return tuple(sorted(headings, key=lambda heading: heading not in sample.columns))
+
+
+def _single(headings: tuple[str, ...], sample: pl.DataFrame) -> tuple[str, ...]:
+    """The first heading; all of them where the sample has none, as it can't tell then."""
+    return headings[:1] if headings and headings[0] in sample.columns else headings
+
+
+def _sole(shares: Mapping[str, float], taken: set[str]) -> tuple[str, ...]:
+    """The one heading not taken yet whose cells mostly are what is looked for, if it is one.
+
+    Not one of nested objects: what lies in them (`mail.source`) is as often the sender's.
+    """
+    fitting = [h for h, share in shares.items() if share > 0.5 and h not in taken and "." not in h]
+    return tuple(fitting) if len(fitting) == 1 else ()
+
+
+def _times(sample: pl.DataFrame) -> dict[str, float]:
+    """For each heading, the share of its filled cells that are times."""
+
+    def holds(cell: pl.Expr) -> pl.Expr:
+        forms = typed_forms(sample[cell.meta.output_name()], day_first=True)
+        return instant(cell, forms).is_not_null()
+
+    return _share(sample, holds)
+
+
+def _share(sample: pl.DataFrame, holds: Callable[[pl.Expr], pl.Expr]) -> dict[str, float]:
+    """For each heading, the share of its filled cells where a condition holds; 0 without any."""
+    if not sample.columns:
+        return {}
+    shares = (
+        (holds(pl.col(heading)).sum() / pl.col(heading).count().clip(lower_bound=1)).alias(heading)
+        for heading in sample.columns
+    )
+    return sample.select(shares).row(0, named=True)

@@ -1,0 +1,190 @@
+"""Recognise who wrote a table and which heading holds what, from the layouts in sources.toml."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+from bouncekit.read.containers import Table
+from bouncekit.read.files import NotOursError
+from bouncekit.read.guess import Fields, guess
+from bouncekit.schema import BOUNCES
+
+# What a table must have beside addresses to be taken for one of bounces.
+EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
+MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way a service writes its tables; the keys are explained in sources.toml."""
+
+    name: str
+    fields: Fields
+    headings: frozenset[str] = frozenset()
+    has: frozenset[str] = frozenset()
+    file: str = ""
+    event: str = ""
+    verdict: str = ""
+    time_format: str | None = None
+    own: bool = False
+    doubtful: frozenset[str] = frozenset()
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def service(self) -> str:
+        """The name of the service alone."""
+        return self.name.partition(".")[0]
+
+    def fits(self, headings: frozenset[str]) -> bool:
+        """True for a table with such folded headings."""
+        if self.headings:
+            return self.headings == headings
+        return bool(self.has) and self.has <= headings
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user said about the files; None where nothing."""
+
+    source: str | None = None
+    tz: str | None = None
+    year: int | None = None
+    mapping: Mapping[str, str] | None = None
+
+
+def fold(heading: str) -> str:
+    """A heading without case, space and signs.
+
+    >>> fold("E-Mail Address") == fold("email_address")
+    True
+    """
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", heading).lower())
+
+
+@cache
+def layouts() -> tuple[Layout, ...]:
+    """All layouts of sources.toml in the order they are tried."""
+    data = tomllib.loads((files("bouncekit.read") / "sources.toml").read_text("utf-8"))
+    return tuple(
+        _layout(f"{service}.{name}", entry)
+        for service, entries in data.items()
+        for name, entry in entries.items()
+    )
+
+
+def _layout(name: str, entry: dict[str, Any]) -> Layout:
+    return Layout(
+        name=name,
+        fields={
+            column: (headings,) if isinstance(headings, str) else tuple(headings)
+            for column, headings in entry.get("fields", {}).items()
+        },
+        headings=frozenset(map(fold, entry.get("headings", ()))),
+        has=frozenset(map(fold, entry.get("has", ()))),
+        file=entry.get("file", ""),
+        event=entry.get("event", ""),
+        verdict=entry.get("class", ""),
+        time_format=entry.get("time_format"),
+        own=entry.get("own", False),
+        doubtful=frozenset(map(fold, entry.get("doubtful", ()))),
+        words={
+            spelling: event
+            for event, words in entry.get("events", {}).items()
+            for word in words
+            for spelling in (word, fold(word))
+        },
+    )
+
+
+def known_headings() -> tuple[str, ...]:
+    """Every heading some layout knows, as sources.toml spells it."""
+    headings = (h for layout in layouts() for names in layout.fields.values() for h in names)
+    return tuple(dict.fromkeys(headings))
+
+
+def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) -> Layout:
+    """The layout of a table, its fields narrowed to headings the table has.
+
+    Raises NotOursError where nothing in it is an address, BouncekitError where `options` don't fit.
+    """
+    headings: dict[str, str] = {}
+    for heading in [*table.cells, *table.later]:
+        headings.setdefault(fold(heading), heading)
+    seen = frozenset(map(fold, table.cells))
+    mapped = _mapped(options, headings, table, path)
+    layout = _fitting(seen, path, options)
+    fields = _present(layout, headings)
+    if layout.service == "generic":
+        doubtful = {heading for heading in table.cells if fold(heading) in layout.doubtful}
+        fields = guess(fields, sample, layout.words, doubtful)
+    fields |= mapped
+    named = _clipped(table.cells)
+    way_out = 'say mapping={"recipient": HEADING} (on the command line --map recipient=HEADING)'
+    if "recipient" not in fields and table.kind == "csv" and len(table.cells) < 2:
+        raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
+    if "recipient" not in fields:
+        raise NotOursError(
+            f"{path} has no column of addresses among its headings ({named}): {way_out}."
+        )
+    asked = options.source or mapped
+    if layout.service == "generic" and not asked and not any(e in fields for e in EVIDENCE):
+        raise NotOursError(
+            f"{path} has addresses but neither reply, code, event nor date beside them (headings: "
+            f'{named}): if each of them bounced, say source="generic".'
+        )
+    return replace(layout, fields=fields)
+
+
+def _clipped(headings: Iterable[str]) -> str:
+    """Headings for an error message: hostile or odd files have very long ones."""
+    short = [heading if len(heading) <= 40 else heading[:39] + "…" for heading in headings]
+    return ", ".join(short[:30] + ["…"] * (len(short) > 30)) or "none"
+
+
+def _mapped(
+    options: Options, headings: Mapping[str, str], table: Table, path: Path
+) -> dict[str, tuple[str, ...]]:
+    """The user's mapping with headings as the file spells them."""
+    mapped: dict[str, tuple[str, ...]] = {}
+    for column, heading in (options.mapping or {}).items():
+        if column == "time_format":
+            continue
+        if fold(heading) not in headings:
+            raise BouncekitError(
+                f"{path} has no heading {heading!r} for {column}: it has {_clipped(table.cells)}."
+            )
+        mapped[column] = (headings[fold(heading)],)
+    return mapped
+
+
+def _fitting(seen: frozenset[str], path: Path, options: Options) -> Layout:
+    """The first layout that fits the headings, the file's name and the source asked for."""
+    asked = options.source
+    offered = [
+        layout
+        for layout in layouts()
+        if asked in (None, layout.service, layout.name)
+        and (asked == layout.name or re.search(layout.file, path.name.casefold()))
+    ]
+    fitting = next((layout for layout in offered if layout.fits(seen)), None)
+    if fitting or asked is None:
+        return fitting or layouts()[-1]
+    return max(offered, key=lambda layout: len(_present(layout, dict.fromkeys(seen, ""))))
+
+
+def _present(layout: Layout, headings: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The layout's fields with those of their headings a file has, as the file spells them."""
+    fields = {
+        column: tuple(dict.fromkeys(headings[h] for h in map(fold, names) if h in headings))
+        for column, names in layout.fields.items()
+    }
+    return {column: names for column, names in fields.items() if names}

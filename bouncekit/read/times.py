@@ -1,0 +1,161 @@
+"""Read the times exports write: epochs, ISO 8601, RFC 2822 and dates people type."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import polars as pl
+
+from bouncekit.schema import Time
+
+SAMPLE_CELLS = 200
+
+# ISO 8601 to the second by its length in bytes: fractions and offsets cost chrono five times
+# the time, and are read apart.
+QUICK = {19: "%Y-%m-%dT%H:%M:%S", 20: "%Y-%m-%dT%H:%M:%SZ"}
+FULL = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f")
+STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d"
+YEAR = r"(?:^|\D)(?:19|20)\d\d"
+SLASHED = r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}"
+
+# Dates as they are typed, for chrono's strptime (%B reads Oct and October alike).
+DATES = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d.%m.%Y", "%d. %m. %Y", "%Y%m%d"),
+    *("%d %B %Y", "%d-%B-%Y", "%d/%B/%Y", "%B %d, %Y", "%B %d %Y"),
+)
+DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y")
+MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y")
+CLOCKS = (" %H:%M:%S%.f", " %H:%M", "", " %I:%M:%S %p", " %I:%M %p", "%H%M%S", " %H%M%S")
+# Zone names of RFC 2822 section 4.3, and the two of central Europe.
+ZONES = {
+    **dict.fromkeys((" GMT", " UTC"), "Z"),
+    " CET": "+01:00",
+    " CEST": "+02:00",
+    " EDT": "-04:00",
+    **dict.fromkeys((" EST", " CDT"), "-05:00"),
+    **dict.fromkeys((" CST", " MDT"), "-06:00"),
+    **dict.fromkeys((" MST", " PDT"), "-07:00"),
+    " PST": "-08:00",
+}
+
+
+def instant(cell: pl.Expr, forms: Sequence[str] = (), *, zone: str = "UTC") -> pl.Expr:
+    """Datetime (us, UTC) of a text cell; null where it holds no time.
+
+    Epochs and ISO 8601 are always read, other times by `forms` (see `typed_forms`). `zone` is
+    that of cells that name none.
+
+    >>> pl.select(instant(pl.lit("2024-01-31 12:05:00"), zone="Europe/Berlin")).item().isoformat()
+    '2024-01-31T11:05:00+00:00'
+    """
+    text = cell.str.strip_chars()
+    length = text.str.len_bytes()
+    iso = text.str.replace(" ", "T", literal=True)
+    times = [_epoch(text)]
+    times += [_parsed(pl.when(length == n).then(iso), form, zone) for n, form in QUICK.items()]
+    is_full = (length > 20) & text.str.contains(STAMP)
+    times += [_parsed(pl.when(is_full).then(iso), form, zone) for form in FULL]
+    if forms:
+        typed = _plain(pl.when(_is_typed(text)).then(text))
+        times += [_parsed(typed, form, zone) for form in forms]
+    return pl.coalesce(times)
+
+
+def told(cell: pl.Expr, form: str, *, zone: str = "UTC") -> pl.Expr:
+    """Datetime (us, UTC) of a text cell in the one strptime format the user gave."""
+    return _parsed(cell.str.strip_chars(), form, zone)
+
+
+def usual_form(cells: pl.Series) -> str | None:
+    """The quick strptime format most of a sample's cells are in, if there is one.
+
+    A column read in it first leaves little to the many shapes of `instant`.
+
+    >>> usual_form(pl.Series(["2024-01-31T12:05:00Z", "yesterday", "2024-01-31T12:06:00Z"]))
+    '%Y-%m-%dT%H:%M:%SZ'
+    """
+    read = {
+        form: cells.str.strptime(pl.Datetime("us"), form, strict=False).count()
+        for quick in QUICK.values()
+        for form in (quick, quick.replace("T", " "))
+    }
+    form = max(read, key=lambda form: read[form])
+    return form if 2 * read[form] > cells.count() else None
+
+
+def typed_forms(cells: pl.Series, *, day_first: bool | None = None) -> tuple[str, ...]:
+    """The strptime formats of typed dates and RFC 2822 times found in a sample of cells.
+
+    `day_first` says how to read 03/04/2024; None knows no format for it.
+
+    >>> typed_forms(pl.Series(["Fri, 21 Oct 2011 11:02:55 GMT", "2024-01-31T12:05:00Z"]))
+    ('%d %B %Y %H:%M:%S%.f%#z',)
+    """
+    text = cells.str.strip_chars().drop_nulls().unique(maintain_order=True).head(SAMPLE_CELLS)
+    typed = text.to_frame("cell").filter(_is_typed(pl.col("cell")))
+    left = typed.select(_plain(pl.col("cell"))).to_series()
+    slashed = {True: DAY_FIRST, False: MONTH_FIRST, None: ()}[day_first]
+    forms = []
+    for date, clock, offset in product((*DATES, *slashed), CLOCKS, ("%#z", "")):
+        if left.is_empty():
+            break
+        form = date + clock + offset
+        is_read = left.str.strptime(pl.Datetime("us"), form, strict=False).is_not_null()
+        if is_read.any():
+            forms.append(form)
+            left = left.filter(~is_read)
+    return tuple(forms)
+
+
+def first_and_second(cell: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Greatest first and second number of the slashed dates in a column; null without any."""
+    numbers = (cell.str.strip_chars().str.extract(SLASHED, group) for group in (1, 2))
+    first, second = (number.cast(pl.Int32).max() for number in numbers)
+    return first, second
+
+
+def _is_typed(text: pl.Expr) -> pl.Expr:
+    is_iso = text.str.contains(STAMP + r"(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?$")
+    return text.str.contains(YEAR) & ~is_iso
+
+
+def _plain(text: pl.Expr) -> pl.Expr:
+    """A typed time without weekday, comment and ordinals; its zone as an offset, if it has one."""
+    return (
+        text.str.replace(r"^(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*[.,]* *", "")
+        .str.replace(r" *\([^()]*\)$", "")
+        .str.replace(r"^([A-Za-z]+) +(\d+ )([\d:.]+)( [A-Z]+)? (\d{4})$", "$1 $2$5 $3$4")  # ctime
+        .str.replace(r"(\d)(?:st|nd|rd|th)\b", "$1")
+        .str.replace(r"(\d|日)(?:T|,? +(?:at +)?)(\d\d?:?\d\d)", "$1 $2")
+        .str.replace_many(list(ZONES), list(ZONES.values()))
+        .str.replace(r"(\d) +([+-]\d\d:?\d\d)$", "$1$2")
+    )
+
+
+def _epoch(text: pl.Expr) -> pl.Expr:
+    """A number of (milli-, micro-, nano-)seconds since 1970: its size tells from 1973 to 2286.
+
+    8 and 14 digits are dates without separators and lie between.
+    """
+    number = text.cast(pl.Float64, strict=False)
+    micros = (
+        pl.when(number.is_between(1e8, 1e10))
+        .then(number * 1e6)
+        .when(number.is_between(1e11, 1e13))
+        .then(number * 1e3)
+        .when(number.is_between(1e14, 1e16))
+        .then(number)
+        .when(number.is_between(1e17, 1e19))
+        .then(number / 1e3)
+    )
+    return micros.round().cast(pl.Int64).cast(pl.Datetime("us")).cast(Time)
+
+
+def _parsed(text: pl.Expr, form: str, zone: str) -> pl.Expr:
+    time = text.str.strptime(pl.Datetime("us"), form, strict=False)
+    if any(mark in form for mark in ("%z", "%:z", "%#z")):
+        return time.dt.convert_time_zone("UTC")
+    if zone == "UTC" or form.endswith("Z"):
+        return time.dt.replace_time_zone("UTC")
+    # An hour the clocks skip never was (null); of one they repeat the first is taken.
+    local = time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return local.dt.convert_time_zone("UTC")
