@@ -25,7 +25,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as problem:
         raise BouncekitError(
-            f"{target}: cannot be written there ({problem.strerror}); choose another place with -o."
+            f"{target}: cannot be written there ({problem.strerror}); choose another place."
         ) from None
     os.close(handle)
     draft = Path(name)
@@ -51,6 +51,15 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         pl.when(cell.str.contains(_FORMULA)).then(pl.lit("'") + cell).otherwise(cell).name.keep()
     )
+
+
+def with_formulas(cells: pl.Series) -> pl.Series:
+    """Take the apostrophes of `without_formulas` away again.
+
+    >>> with_formulas(pl.Series(["'=1+1", "'t is"])).to_list()
+    ['=1+1', "'t is"]
+    """
+    return cells.str.replace(r"^'([=+\-@\t\r])", "${1}")
 
 
 def printable(text: str) -> str:

@@ -30,8 +30,9 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
 
     Adds `mailing_key`: the mailing where known, else the UTC day of the event, else the message.
-    Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out: nobody can be charged with them. Raises BouncekitError
-    if the frame has no recipients or is not classified.
+    Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out:
+    nobody can be charged with them. Raises BouncekitError if the frame has no recipients or is not
+    classified.
     """
     lazy = frame.lazy()
     names = lazy.collect_schema().names()
@@ -48,7 +49,7 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
         lazy = lazy.with_columns(event=pl.lit("bounce", BOUNCES["event"]))
     if as_of and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=UTC)
-    day = pl.col("time").dt.strftime("%Y-%m-%d")
+    day = pl.col("time").dt.date().cast(pl.String)
     return (
         lazy.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
         .with_columns(_TIME)
@@ -121,9 +122,7 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     )
 
 
-def _counting_bounces(
-    events: pl.LazyFrame, outcome: pl.LazyFrame, weight: pl.Expr
-) -> pl.LazyFrame:
+def _counting_bounces(events: pl.LazyFrame, outcome: pl.LazyFrame, weight: pl.Expr) -> pl.LazyFrame:
     """Give of each mailing's bounces that stand the one that counts: none where none stands."""
     taken_back = (pl.col("last_delivery") > pl.col("time")).fill_null(False)
     order = ("category", "time", *EVIDENCE)

@@ -15,52 +15,52 @@ PROVIDER = pl.coalesce(
 ).alias("provider")
 
 WINDOW = "1h"
+# What is usual at a provider is told by hours this far away, so that no long outage is taken for it.
+FAR = "1d"
 # An hour is an incident if at least this many addresses that had accepted mail before were called
-# unknown, ...
+# unknown or closed, ...
 FEWEST_ADDRESSES = 10
 # ... if they were this many times more than is usual at that provider, ...
 TIMES_USUAL = 5
 # ... and if chance would do that less than once in this many hours (Chernoff's bound on the tail of
 # the binomial distribution, which never claims too much for small counts).
 CHANCE = 1e-9
+# What a broken directory or a broken DNS says of good addresses.
+BLAMED_IN_OUTAGES = ("unknown_user", "unknown_domain", "inactive_mailbox")
+# What lasts longer is no outage.
+LONGEST_OUTAGE_DAYS = 7
 
 
 def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
-    """Find the hours in which a provider called good addresses unknown: its outage, not theirs.
+    """Find the hours in which a provider called good addresses bad: its outage, not theirs.
 
     Takes a classified frame. Only addresses that had accepted mail before are looked at, so that
-    an import of bad addresses is no incident; a frame without deliveries shows none. The usual
-    share of a provider is that of all its other hours.
+    an import of bad addresses is no incident; a frame without deliveries shows none.
 
     Columns: provider (String), start, end (Datetime: the hours in a row), attempts, refused
-    (UInt32), share, usual_share (Float64).
+    (UInt32, addresses in each hour), share, usual_share (Float64).
     """
-    seen = events(frame, as_of).filter(pl.col("time").is_not_null())
+    seen = events(frame, as_of).filter(pl.col("time").is_not_null()).with_columns(PROVIDER)
     first_delivery = (
         seen.filter(pl.col("event") == "delivery")
         .group_by("recipient")
         .agg(first_delivery=pl.col("time").min())
     )
     is_attempt = pl.col("event").is_in(["bounce", "delivery"])
-    unknown = (pl.col("event") == "bounce") & (pl.col("category") == "unknown_user")
-    return (
+    blamed = (pl.col("event") == "bounce") & pl.col("category").is_in(BLAMED_IN_OUTAGES)
+    hours = (
         seen.filter(is_attempt)
         .join(first_delivery, on="recipient")
-        .filter(pl.col("time") > pl.col("first_delivery"))
-        .group_by(PROVIDER, start=pl.col("time").dt.truncate(WINDOW))
-        .agg(attempts=pl.len(), refused=unknown.sum())
-        .with_columns(
-            usual_share=(pl.col("refused").sum().over("provider") - pl.col("refused"))
-            / (pl.col("attempts").sum().over("provider") - pl.col("attempts")),
-            share=pl.col("refused") / pl.col("attempts"),
+        .filter((pl.col("time") >= pl.col("first_delivery")) & pl.col("provider").is_not_null())
+        .group_by("provider", start=pl.col("time").dt.truncate(WINDOW))
+        .agg(
+            attempts=pl.col("recipient").n_unique(),
+            refused=pl.col("recipient").filter(blamed).n_unique(),
         )
-        # Half a refusal more than was seen: a provider that never refused before can still do it.
-        .with_columns(
-            usual_share=pl.max_horizontal(
-                pl.col("usual_share").fill_nan(0),
-                0.5 / pl.col("attempts").sum().over("provider"),
-            )
-        )
+    )
+    return (
+        hours.join(_usual(hours), on=["provider", "start"])
+        .with_columns(share=pl.col("refused") / pl.col("attempts"))
         .filter(_is_unusual())
         .sort("provider", "start")
         .with_columns(
@@ -159,9 +159,41 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _usual(hours: pl.LazyFrame) -> pl.LazyFrame:
+    """Give for each provider and hour the share that was refused at other times (usual_share).
+
+    Takes provider, start, attempts, refused. Other times are the hours at least `FAR` away, or if
+    there are none, all other hours.
+    """
+    numbers = ["attempts", "refused"]
+    near = (
+        hours.sort("start")
+        .rolling(
+            "start", period=f"{FAR}{FAR}", offset=f"-{FAR}", closed="none", group_by="provider"
+        )
+        .agg(pl.col(numbers).sum().name.prefix("near_"))
+    )
+    in_all = [pl.col(name).sum().over("provider").name.prefix("all_") for name in numbers]
+    is_far = pl.col("all_attempts") > pl.col("near_attempts")
+    return (
+        hours.with_columns(in_all)
+        .join(near, on=["provider", "start"])
+        .with_columns(
+            pl.col(f"all_{name}") - pl.when(is_far).then(f"near_{name}").otherwise(name)
+            for name in numbers
+        )
+        # Half a refusal more than was seen: a provider that never refused before can still do it.
+        .select(
+            "provider",
+            "start",
+            usual_share=(pl.col("all_refused") + 0.5) / (pl.col("all_attempts") + 1),
+        )
+    )
+
+
 def _is_unusual() -> pl.Expr:
     attempts, share, usual = pl.col("attempts"), pl.col("share"), pl.col("usual_share")
     enough = (pl.col("refused") >= FEWEST_ADDRESSES) & (share >= TIMES_USUAL * usual)
     inside = share.clip(1e-12, 1 - 1e-12)
     divergence = inside * (inside / usual).log() + (1 - inside) * ((1 - inside) / (1 - usual)).log()
-    return enough & (usual < 1) & (attempts * divergence > -math.log(CHANCE))
+    return enough & (attempts * divergence > -math.log(CHANCE))

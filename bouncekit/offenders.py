@@ -1,5 +1,6 @@
 """Who keeps bouncing: each address's history in one row, and what the worst of them cost."""
 
+import math
 from datetime import datetime
 
 import polars as pl
@@ -16,6 +17,8 @@ DOMAIN = pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
 OWN_DOMAIN_DELIVERIES = 3
 # One slip of the finger: a letter missing, doubled, changed, or two swapped.
 TYPO_DISTANCE = 1
+
+_FAILED_FOR_GOOD = ((pl.col("fault") == "recipient") & pl.col("permanent")).fill_null(False)
 
 
 def offenders(
@@ -34,16 +37,25 @@ def offenders(
     unknown one).
     """
     as_of = as_of or last_event(frame)
-    history = by_mailing(events(frame, as_of))
-    table = (
+    history = by_mailing(events(frame, as_of), _FAILED_FOR_GOOD.cast(pl.Float64))
+    repeated = (
         history.group_by("recipient")
+        .agg(pl.col("bounced").sum())
+        .filter(pl.col("bounced") >= max(at_least, 1))
+    )
+    mailings, domains = pl.collect_all(
+        [history.join(repeated, on="recipient", how="semi"), _domains_that_took_mail(history)],
+        engine="streaming",
+    )
+    table = (
+        mailings.lazy()
+        .group_by("recipient")
         .agg(**_summary())
-        .filter(pl.col("mailings_bounced") >= at_least)
         .with_columns(domain=DOMAIN)
         .sort("mailings_bounced", "last_bounce", "recipient", descending=[True, True, False])
-        .collect(engine="streaming")
+        .collect()
     )
-    suggestions = _suggestions(history, table)
+    suggestions = _suggestions(domains, table)
     return table.join(suggestions, on="domain", how="left", maintain_order="left").select(
         "recipient",
         "domain",
@@ -75,7 +87,7 @@ def pareto(offenders: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("recipients", offset=1)
         .select(pl.col("recipients") / pl.len(), pl.col("bounces") / pl.col("bounces").max())
     )
-    step = max(1, running.height // 199)
+    step = max(1, math.ceil(running.height / 199))
     return running.filter((pl.int_range(pl.len()) % step == 0) | (pl.col("recipients") == 1))
 
 
@@ -115,28 +127,27 @@ def timelines(
 
 
 def _summary() -> dict[str, pl.Expr]:
-    bounced = pl.col("bounced")
-    time = pl.col("time")
-    in_order = bounced.sort_by("time", "mailing_key")
-    runs = in_order.rle()
-    bounced_runs = runs.struct.field("len").filter(runs.struct.field("value"))
-    failed_for_good = bounced & (pl.col("fault") == "recipient") & pl.col("permanent")
-    since_alive = (time > pl.col("last_alive").max()).fill_null(
-        pl.col("last_alive").max().is_null()
+    bounced, sent, time = pl.col("bounced"), pl.col("sent"), pl.col("time")
+    ended = bounced | pl.col("delivered")  # the others are still tried, or were never sent
+    runs = (
+        bounced.filter(ended).sort_by(sent.filter(ended), pl.col("mailing_key").filter(ended)).rle()
     )
-    first_failure = time.filter(failed_for_good.fill_null(False) & since_alive).min()
+    of_bounces, length = runs.struct.field("value"), runs.struct.field("len")
+    alive = pl.col("last_alive").max()
+    since_alive = (time > alive).fill_null(alive.is_null())
+    first_failure = time.filter(bounced & (pl.col("weight") > 0) & since_alive).min()
     category = pl.col("category").filter(bounced)
     counts = category.sort().rle()
     return {
         "provider": pl.col("provider").drop_nulls().sort().first(),
         "mailings_bounced": bounced.sum().cast(pl.UInt32),
-        "longest_streak": bounced_runs.max().cast(pl.UInt32),
-        "current_streak": pl.when(in_order.last())
-        .then(runs.struct.field("len").last())
+        "longest_streak": length.filter(of_bounces).max().cast(pl.UInt32),
+        "current_streak": pl.when(of_bounces.last())
+        .then(length.last())
         .otherwise(0)
         .cast(pl.UInt32),
-        "sends_after_first_failure": (time > first_failure).sum().cast(pl.UInt32),
-        "mailings": pl.len().cast(pl.UInt32),
+        "sends_after_first_failure": (sent > first_failure).sum().cast(pl.UInt32),
+        "mailings": pl.col("was_sent").sum().cast(pl.UInt32),
         "first_bounce": time.filter(bounced).min(),
         "last_bounce": time.filter(bounced).max(),
         "last_delivery": pl.col("last_delivery").max(),
@@ -150,27 +161,46 @@ def _summary() -> dict[str, pl.Expr]:
     }
 
 
-def _suggestions(history: pl.LazyFrame, offenders: pl.DataFrame) -> pl.DataFrame:
-    """Give for each domain that never took mail the known one a slip of the finger away."""
-    delivered = (
+def _domains_that_took_mail(history: pl.LazyFrame) -> pl.LazyFrame:
+    return (
         history.filter("delivered")
+        .group_by("recipient")
+        .agg()
         .group_by(DOMAIN.alias("domain"))
-        .agg(recipients=pl.col("recipient").n_unique())
-        .filter(pl.col("recipients") >= OWN_DOMAIN_DELIVERIES)
-        .collect(engine="streaming")
+        .agg(recipients=pl.len())
+        .drop_nulls()
     )
-    known = sorted({*knowledge.mailbox_domains(), *delivered["domain"].drop_nulls()})
-    unknown = offenders.filter(~pl.col("ever_delivered"))["domain"].drop_nulls()
+
+
+def _suggestions(took_mail: pl.DataFrame, offenders: pl.DataFrame) -> pl.DataFrame:
+    """Give for each domain that never took mail the known one a slip of the finger away."""
+    own = took_mail.filter(pl.col("recipients") >= OWN_DOMAIN_DELIVERIES)["domain"]
+    known = sorted({*knowledge.mailbox_domains(), *own})
+    unknown = set(offenders["domain"].drop_nulls()) - {*known, *took_mail["domain"]}
     pairs = {
-        domain: match[0]
-        for domain in sorted(set(unknown) - set(known))
-        if (
-            match := process.extractOne(
-                domain, known, scorer=OSA.distance, score_cutoff=TYPO_DISTANCE
-            )
-        )
+        domain: meant[0]
+        for domain in sorted(unknown)
+        if (meant := [name for name in _one_slip_away(domain, known) if _is_slip(domain, name)])
     }
     return pl.DataFrame(
         {"domain": list(pairs), "suggestion": list(pairs.values())},
         schema={"domain": pl.String, "suggestion": pl.String},
     )
+
+
+def _one_slip_away(domain: str, known: list[str]) -> list[str]:
+    found = process.extract(
+        domain, known, scorer=OSA.distance, score_cutoff=TYPO_DISTANCE, limit=None
+    )
+    return [name for name, _, _ in found]
+
+
+def _is_slip(domain: str, known: str) -> bool:
+    """Tell whether a domain is meant to be a known one: another country's is not.
+
+    >>> _is_slip("hotmial.de", "hotmail.de"), _is_slip("hotmail.be", "hotmail.de")
+    (True, False)
+    """
+    name, _, country = domain.rpartition(".")
+    known_name, _, known_country = known.rpartition(".")
+    return not (name == known_name and len(country) == len(known_country) == 2)

@@ -1,5 +1,6 @@
 """Decide which addresses come off the list, and say why in a sentence."""
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -13,12 +14,14 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.errors import BouncekitError
-from bouncekit.history import by_mailing, events, last_event
-from bouncekit.incidents import PROVIDER, incidents
+from bouncekit.history import EVIDENCE, by_mailing, events, last_event
+from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, incidents
 from bouncekit.schema import CATEGORIES, Verdict
 
 # Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
 USUAL_GAP_DAYS = 30
+
+_NUMBERS = ("mailings_bounced", "bounced_since", "strikes", "score", "sure_score")
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,25 @@ class Policy:
                 f"Policy '{self.name}': '{unknown[0]}' is no category; use one of "
                 f"{', '.join(CATEGORIES)}."
             )
-        if self.threshold <= 0:
-            raise BouncekitError(
-                f"Policy '{self.name}': a threshold of {self.threshold} would remove everybody; "
-                "use a number above 0."
-            )
+        numbers = {
+            "threshold": self.threshold,
+            "pause_at": self.pause_at,
+            "pause_mailings": self.pause_mailings,
+            "min_gap_days": self.min_gap_days,
+            "ambiguous_weight": self.ambiguous_weight,
+            **self.weights,
+        }
+        for name, number in numbers.items():
+            if not isinstance(number, int | float | None) or (number or 0) < 0:
+                raise BouncekitError(
+                    f"Policy '{self.name}': {name} = {number!r} is no number from 0 up."
+                )
+        for name, harm in (("threshold", "remove"), ("pause_at", "pause")):
+            if numbers[name] == 0:
+                raise BouncekitError(
+                    f"Policy '{self.name}': {name} = 0 would {harm} everybody; "
+                    "use a number above 0."
+                )
 
 
 @cache
@@ -114,26 +131,27 @@ def decide(
     the last event) is used. With `guard`, removals that rest on an incident become `hold`.
 
     Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
-    because (String, a sentence), category (Category, of the last strike), strikes (UInt32, that
-    count), score (Float64), mailings_bounced (UInt32, of any cause), first_bounce, last_bounce,
-    last_delivery (Datetime), reply_code (Int16), enhanced_code, reply, rule (String, of the last
-    strike). Sorted by verdict, then recipient.
+    because (String, a sentence), category (Category, of the last strike), strikes (UInt32: mailings
+    since the last delivery or open that weigh something), score (Float64, their points; with
+    `min_gap_days` of those far enough apart, and no more than decide), mailings_bounced (UInt32, of
+    any cause), first_bounce, last_bounce, last_delivery (Datetime), reply_code (Int16),
+    enhanced_code, reply, rule (String, of the last strike). Sorted by verdict, then recipient.
     """
     chosen = find_policy(policy)
     as_of = as_of or last_event(frame)
     history = by_mailing(events(frame, as_of), _weight(chosen))
     recipients, bounced, usual_gap = pl.collect_all(
-        [_per_recipient(history), history.filter("bounced"), _usual_gap(history)],
+        [_per_recipient(history), _bounced(history), _usual_gap(history)],
         engine="streaming",
     )
     outages = incidents(frame, as_of=as_of).lazy() if guard else _no_incidents()
     strikes = _strikes(bounced.lazy(), recipients.lazy(), chosen, outages)
     return (
         recipients.lazy()
-        .join(_of_any_cause(bounced.lazy()), on="recipient", how="left")
+        .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
         .join(_counted(strikes), on="recipient", how="left")
         .join(usual_gap.lazy(), how="cross")
-        .with_columns(pl.col("mailings_bounced", "strikes", "score", "sure_score").fill_null(0))
+        .with_columns(pl.col(_NUMBERS).fill_null(0))
         .with_columns(verdict=_verdict(chosen))
         .with_columns(
             until=pl.when(pl.col("verdict") == "pause").then(
@@ -173,6 +191,10 @@ def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
                 f"{file}: '{name}' is no policy; write [name], then threshold = ... and weights = "
                 "{ category = weight }."
             )
+        if not isinstance(entries["weights"], dict):
+            raise BouncekitError(
+                f"{file}: [{name}] weights must name categories: weights = {{ unknown_user = 1 }}."
+            )
         if odd := sorted(entries.keys() - known):
             raise BouncekitError(
                 f"{file}: [{name}] has '{odd[0]}', which no policy has; use "
@@ -206,13 +228,36 @@ def _per_recipient(history: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _of_any_cause(bounced: pl.LazyFrame) -> pl.LazyFrame:
-    return bounced.group_by("recipient").agg(
-        mailings_bounced=pl.len(),
-        first_bounce=pl.col("time").min(),
-        last_bounce=pl.col("time").max(),
-        top_category=pl.col("category").mode().sort().first(),
+def _bounced(history: pl.LazyFrame) -> pl.LazyFrame:
+    columns = ["recipient", "mailing_key", "time", "weight", "category", *EVIDENCE]
+    return history.filter("bounced").select(columns)
+
+
+def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFrame:
+    since = bounced.join(recipients.select("recipient", "last_alive"), on="recipient").filter(
+        _after_last_sign_of_life()
     )
+    return (
+        bounced.group_by("recipient")
+        .agg(
+            mailings_bounced=pl.len(),
+            first_bounce=pl.col("time").min(),
+            last_bounce=pl.col("time").max(),
+        )
+        .join(
+            since.group_by("recipient").agg(
+                bounced_since=pl.len(), cause_since=pl.col("category").mode().sort().first()
+            ),
+            on="recipient",
+            how="left",
+        )
+    )
+
+
+def _after_last_sign_of_life() -> pl.Expr:
+    """True where the address neither took nor opened mail later."""
+    alive = pl.col("last_alive")
+    return (pl.col("time") > alive).fill_null(alive.is_null())
 
 
 def _strikes(
@@ -222,14 +267,11 @@ def _strikes(
 
     Adds what counts of the weight: `points`, and `sure_points` if incidents count for nothing.
     """
-    after_last_sign_of_life = (pl.col("time") > pl.col("last_alive")).fill_null(
-        pl.col("last_alive").is_null()
-    )
     strikes = (
         bounced.filter(pl.col("weight") > 0)
         .with_columns(PROVIDER)
         .join(recipients.select("recipient", "last_alive"), on="recipient")
-        .filter(after_last_sign_of_life)
+        .filter(_after_last_sign_of_life())
         .sort("recipient", "time", "mailing_key")
     )
     strikes = _in_incident(strikes, outages)
@@ -292,30 +334,27 @@ def _no_incidents() -> pl.LazyFrame:
     return pl.LazyFrame(schema={"provider": pl.String, "start": time, "end": time})
 
 
-def _counted(strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
-    in_order = ["time", "mailing_key"]
-    sure = pl.col("outage_start").is_null()
-    last = ["category", "reply_code", "enhanced_code", "reply", "rule", "evidence_words"]
-    return (
-        strikes.rename({"because": "evidence_words"})
-        .group_by("recipient")
-        .agg(
-            strikes=pl.len(),
-            score=pl.col("weight").sum(),
-            sure_score=pl.col("weight").filter(sure).sum(),
-            first_strike=pl.col("time").min(),
-            last_strike=pl.col("time").max(),
-            provider=pl.col("provider").sort_by(in_order).last(),
-            outage_start=pl.col("outage_start").max(),
-            outage_end=pl.col("outage_end").max(),
-            **{name: pl.col(name).sort_by(in_order).last() for name in last},
-        )
+def _counted(strikes: pl.LazyFrame) -> pl.LazyFrame:
+    """Sum up each recipient's strikes, which come in order of time; of the last one say more."""
+    last = ("category", "certainty", "reply_code", "enhanced_code", "reply", "rule", "provider")
+    return strikes.group_by("recipient", maintain_order=True).agg(
+        strikes=pl.len(),
+        causes=pl.col("category").n_unique(),
+        # Binary fractions of a point must not decide.
+        score=pl.col("points").sum().round(6),
+        sure_score=pl.col("sure_points").sum().round(6),
+        first_strike=pl.col("time").min(),
+        last_strike=pl.col("time").max(),
+        outage_start=pl.col("outage_start").max(),
+        outage_end=pl.col("outage_end").max(),
+        evidence=pl.col("because").last(),
+        **{name: pl.col(name).last() for name in last},
     )
 
 
 def _usual_gap(history: pl.LazyFrame) -> pl.LazyFrame:
     """Give the median distance of two mailings, a row for the whole list."""
-    starts = history.group_by("mailing_key").agg(start=pl.col("time").min()).sort("start")
+    starts = history.group_by("mailing_key").agg(start=pl.col("sent").min()).sort("start")
     gap = pl.col("start").diff().filter(pl.col("start").diff() >= pl.duration(hours=12)).median()
     return starts.select(gap=gap.fill_null(pl.duration(days=USUAL_GAP_DAYS)))
 
@@ -336,58 +375,120 @@ def _verdict(policy: Policy) -> pl.Expr:
 
 def _because(policy: Policy) -> pl.Expr:
     """Write the sentence that a list owner reads."""
-    meanings = {name: about["meaning"] for name, about in knowledge.categories().items()}
-    cause = pl.col("category").cast(pl.String).replace_strict(meanings, default="")
-    cause = cause.str.strip_suffix(".")
-    codes = pl.concat_str("reply_code", "enhanced_code", separator=" ", ignore_nulls=True)
-    words = pl.concat_str(pl.lit(" ('"), "evidence_words", pl.lit("'")).fill_null(" (no words")
-    said = pl.concat_str(
-        words, pl.when(codes != "").then(pl.lit(", ") + codes).otherwise(pl.lit("")), pl.lit(").")
-    )
-    once = pl.lit(" 1 mailing bounced for it")
-    often = pl.format(" {} mailings bounced for it", "strikes")
-    spell = pl.when(pl.col("strikes") == 1).then(once).otherwise(often)
-    last = pl.format(", last on {}", _day("last_strike")).fill_null("")
-    alive = pl.format("; it last took mail on {}.", _day("last_alive")).fill_null(
-        "; no delivery to it is known."
-    )
-    facts = pl.concat_str(cause, said, spell, last, alive)
     outage = pl.format(
-        " But {} called many good addresses unknown from {} to {} UTC: wait for the next mailing.",
+        " But {} refused many good addresses from {} to {} UTC: wait for the next mailing.",
         "provider",
         _minute("outage_start"),
         _minute("outage_end"),
     )
-    score = pl.format(
-        " {} of {} points.", _points(pl.col("score")), pl.lit(f"{policy.threshold:g}")
+    points = pl.format(
+        " {} of {} points towards removal.",
+        pl.col("score").cast(pl.String).str.strip_suffix(".0"),
+        pl.lit(f"{policy.threshold:g}"),
     )
-    skip = pl.lit(f" Skip {policy.pause_mailings} mailing, then try again.")
-    category = pl.col("others").cast(pl.String)
-    blameless = pl.format(
-        "{} bounced, but not for a reason that counts against the address (mostly {}).",
-        pl.when(pl.col("mailings_bounced") == 1)
-        .then(pl.lit("1 mailing"))
-        .otherwise(pl.format("{} mailings", "mailings_bounced")),
-        category,
+    skip = f" Skip {_mailings(policy.pause_mailings)}, then try again."
+    verdict, facts = pl.col("verdict"), _facts()
+    return (
+        pl.when(verdict == "remove")
+        .then(facts)
+        .when(verdict == "hold")
+        .then(facts + outage)
+        .when(verdict == "pause")
+        .then(facts + points + skip)
+        .when(pl.col("strikes") > 0)
+        .then(facts + points)
+        .otherwise(_why_blameless(policy))
+    )
+
+
+def _facts() -> pl.Expr:
+    """Say what the strikes tell: the cause, the evidence of the last one, how often and when."""
+    codes = pl.concat_str("reply_code", "enhanced_code", separator=" ", ignore_nulls=True)
+    words = (
+        pl.when(pl.col("certainty") == "text")
+        .then(pl.format("'{}'", "evidence"))
+        .when(pl.col("certainty") == "source_class")
+        .then(pl.format("your export says '{}'", "evidence"))
+    )
+    evidence = pl.concat_str(
+        words, pl.when(codes != "").then(codes), separator=", ", ignore_nulls=True
+    )
+    said = pl.when(evidence != "").then(pl.format(" ({})", evidence)).otherwise(pl.lit(""))
+    count = pl.format(
+        " {} bounced for {}",
+        _count_of_mailings("strikes"),
+        pl.when(pl.col("causes") == 1).then(pl.lit("it")).otherwise(pl.lit("this or the like")),
+    )
+    first, last = _day("first_strike"), _day("last_strike")
+    when = (
+        pl.when(first == last)
+        .then(pl.format(", on {}", last))
+        .when(first.is_not_null())
+        .then(pl.format(", from {} to {}", first, last))
+        .otherwise(pl.lit(""))
+    )
+    alive = (
+        pl.when(pl.col("last_alive").is_not_null())
+        .then(pl.format("; it last took or opened mail on {}.", _day("last_alive")))
+        .when(pl.col("last_delivery").is_not_null())
+        .then(pl.lit("; it takes mail only to return it."))
+        .when("ever_delivered")
+        .then(pl.lit("; when it last took mail is not known."))
+        .otherwise(pl.lit("; no delivery to it is known."))
+    )
+    return pl.concat_str(_meaning("category"), said, pl.lit("."), count, when, alive)
+
+
+def _why_blameless(policy: Policy) -> pl.Expr:
+    """Say why nothing counts against an address."""
+    untried = pl.format(
+        "Nothing bounced, but your sending service dropped {} untried: "
+        "the address is on its suppression list.",
+        _count_of_mailings("dropped"),
     )
     recovered = pl.format(
-        "It took mail on {}, after its last bounce on {}.", _day("last_alive"), _day("last_bounce")
+        "It took or opened mail on {}, {}.",
+        _day("last_alive"),
+        pl.format("after its last bounce on {}", _day("last_bounce")).fill_null(
+            "and when it bounced is not known"
+        ),
+    )
+    counted = [name for name, weight in policy.weights.items() if weight > 0]
+    blameless = pl.format(
+        "{} bounced, but not for a reason that counts against the address. {}{}{}.",
+        _count_of_mailings("bounced_since"),
+        pl.when(pl.col("bounced_since") == 1).then(pl.lit("")).otherwise(pl.lit("Mostly: ")),
+        _meaning("cause_since"),
+        pl.when(pl.col("cause_since").is_in(counted))
+        .then(pl.lit(" (but only a temporary reply said so)"))
+        .otherwise(pl.lit("")),
     )
     return (
-        pl.when(pl.col("verdict") == "remove")
-        .then(facts)
-        .when(pl.col("verdict") == "hold")
-        .then(facts + outage)
-        .when(pl.col("verdict") == "pause")
-        .then(facts + score + skip)
-        .when(pl.col("strikes") > 0)
-        .then(facts + score)
-        .when(pl.col("mailings_bounced") == 0)
-        .then(pl.lit("Nothing bounced."))
-        .when((pl.col("last_alive") > pl.col("last_bounce")).fill_null(False))
+        pl.when(pl.col("bounced_since") > 0)
+        .then(blameless)
+        .when(pl.col("mailings_bounced") > 0)
         .then(recovered)
-        .otherwise(blameless)
+        .when(pl.col("dropped") > 0)
+        .then(untried)
+        .otherwise(pl.lit("Nothing bounced."))
     )
+
+
+def _meaning(category: str) -> pl.Expr:
+    meanings = {name: about["meaning"] for name, about in knowledge.categories().items()}
+    meaning = pl.col(category).cast(pl.String).replace_strict(meanings, default="")
+    return meaning.str.strip_suffix(".")
+
+
+def _count_of_mailings(column: str) -> pl.Expr:
+    number = pl.col(column)
+    return (
+        pl.when(number == 1).then(pl.lit(_mailings(1))).otherwise(pl.format("{} mailings", number))
+    )
+
+
+def _mailings(number: int) -> str:
+    return "1 mailing" if number == 1 else f"{number} mailings"
 
 
 def _day(column: str) -> pl.Expr:
@@ -396,7 +497,3 @@ def _day(column: str) -> pl.Expr:
 
 def _minute(column: str) -> pl.Expr:
     return pl.col(column).dt.strftime("%Y-%m-%d %H:%M")
-
-
-def _points(score: pl.Expr) -> pl.Expr:
-    return score.cast(pl.String).str.strip_suffix(".0")

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.files import whole_file, without_formulas
+from bouncekit.files import whole_file, with_formulas, without_formulas
 
 _RECIPIENT = pl.col("recipient")
 _CODE = pl.coalesce(pl.col("reply_code").cast(pl.String), pl.lit("550"))
@@ -44,6 +44,7 @@ SERVICES: Mapping[str, Mapping[str, pl.Expr]] = {
     "listmonk": {"email": _RECIPIENT, "name": pl.lit(""), "attributes": pl.lit("{}")},
 }
 _WITHOUT_HEADER = ("ses",)
+_NOBODY = pl.Series("recipient", [], pl.String)
 
 
 def write_suppressions(
@@ -64,20 +65,25 @@ def write_suppressions(
         raise BouncekitError(
             f"There is no format for '{service}'; use one of {', '.join(SERVICES)}."
         )
-    if missing := [c for c in ("recipient", "verdict", "because") if c not in decisions.columns]:
+    columns = SERVICES[service]
+    needed = [
+        "verdict",
+        *(name for column in columns.values() for name in column.meta.root_names()),
+    ]
+    if missing := [name for name in needed if name not in decisions.columns]:
         raise BouncekitError(
             f"The frame has no column '{missing[0]}'; write_suppressions takes what decide() gives."
         )
     removals = decisions.filter(pl.col("verdict") == "remove").sort("recipient")
     change = _change(removals["recipient"], previous)
-    table = without_formulas(removals.select(**SERVICES[service]))
+    table = without_formulas(removals.select(**columns))
     with whole_file(path) as draft:
         table.write_csv(draft, include_header=service not in _WITHOUT_HEADER)
     return change
 
 
 def _change(recipients: pl.Series, previous: str | PathLike[str] | None) -> pl.DataFrame:
-    before = pl.Series("recipient", [], pl.String) if previous is None else _recipients(previous)
+    before = _NOBODY if previous is None else _recipients(previous)
     kinds = pl.Enum(["added", "kept", "withdrawn"])
     everybody = pl.concat([recipients, before]).unique().sort()
     return everybody.to_frame().select(
@@ -94,11 +100,13 @@ def _change(recipients: pl.Series, previous: str | PathLike[str] | None) -> pl.D
 def _recipients(path: str | PathLike[str]) -> pl.Series:
     """Read the addresses of a list written before: its first column, whatever the service."""
     try:
-        table = pl.read_csv(Path(path), has_header=False, infer_schema=False)
+        table = pl.read_csv(Path(path), has_header=False, infer_schema=False, raise_if_empty=False)
     except (OSError, pl.exceptions.PolarsError) as problem:
         reason = str(problem).splitlines()[0]
         raise BouncekitError(
             f"{path}: not readable as an earlier removal list ({reason}); check the path."
         ) from None
-    first = table.to_series(0).str.strip_prefix("'").alias("recipient")
+    if table.is_empty():  # nobody was to be removed, in a format without headings
+        return _NOBODY
+    first = with_formulas(table.to_series(0)).alias("recipient")
     return first.filter(first.str.contains("@", literal=True))

@@ -88,16 +88,16 @@ class Reading:
         skipped = self.files.filter(pl.col("kind") == "skipped")["source"].to_list()
         names = ", ".join(read["name"].unique(maintain_order=True))
         what = f"Read {_count(self.records, 'row')} from {_count(read.height, 'file')} ({names})"
-        duplicates = "1 was a duplicate" if self.duplicates == 1 else "{} were duplicates"
+        were = "was a duplicate" if self.duplicates == 1 else "were duplicates"
+        always = (
+            f"{self.unreadable:,} could not be read, {self.duplicates:,} {were} and counted once"
+        )
         told = [
-            (self.unreadable, "{} could not be read"),
-            (self.duplicates, f"{duplicates} and counted once"),
-            (self.undated, "{} without a time"),
-            (self.neutral, "{} tell of neither bounce nor delivery"),
+            (self.undated, f"{self.undated:,} without a time"),
+            (self.neutral, f"{self.neutral:,} tell of neither bounce nor delivery"),
             (len(skipped), f"skipped {_listed(skipped)}"),
         ]
-        said = ", ".join(text.format(f"{number:,}") for number, text in told if number)
-        return f"{what}: {said}." if said else f"{what}."
+        return f"{what}: {', '.join([always, *(text for number, text in told if number)])}."
 
 
 @dataclass(frozen=True)
