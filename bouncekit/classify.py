@@ -95,8 +95,9 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
         .with_columns(
             reply_code=_filled("reply_code", names, reply_text.reply_code(_REPLY)),
             enhanced_code=_filled("enhanced_code", names, reply_text.enhanced_code(_REPLY)),
-            _words=reply_text.words(_REPLY),
+            _text=reply_text.lowered(_REPLY),
         )
+        .with_columns(_words=reply_text.words_of(pl.col("_text")))
         .with_columns(_phrase=_winning_phrase(pl.col("_words"), rules))
         .with_columns(_evidence=_evidence(rules))
         .with_columns(*_cause(rules), permanent=_permanent())
@@ -107,7 +108,7 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
             provider=_provider(),
         )
         .with_columns(blocklist=_blocklist(), conflict=_conflict(rules))
-        .drop("_words", "_phrase", "_evidence", *absent)
+        .drop("_text", "_words", "_phrase", "_evidence", *absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
 
@@ -244,11 +245,10 @@ def _provider() -> pl.Expr:
     """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
     host = pl.col("remote_mta").str.to_lowercase()
     domain = pl.col("recipient").str.extract("(@[^@]*)$").str.to_lowercase()
-    text = _REPLY.str.head(reply_text.LONGEST_TEXT).str.to_lowercase()
-    return pl.coalesce(_named(source, "providers.toml") for source in (host, domain, text))
+    sources = (host, domain, pl.col("_text"))
+    return pl.coalesce(_named(source, "providers.toml") for source in sources)
 
 
 def _blocklist() -> pl.Expr:
-    text = _REPLY.str.head(reply_text.LONGEST_TEXT).str.to_lowercase()
-    named = _named(text, "blocklists.toml")
+    named = _named(pl.col("_text"), "blocklists.toml")
     return pl.when(pl.col("category") == "blocklisted").then(named)

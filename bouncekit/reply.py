@@ -33,13 +33,13 @@ _CODE_IN_SENTENCE = (
 # RFC 3463 §2: class "." subject "." detail. One digit of subject and at most three of detail keep
 # versions (4.92.3), dates (6.5.2010) and IP addresses out; blanks around the dots occur.
 _ENHANCED_CODE = (
-    r"(?:^|[\s(#:;\-<\[=,\"'>_|（：])([45])\s?\.\s?([0-9])\s?\.\s?([0-9]{1,3})"
+    r"(?:^|[\s(#:;\-<\[=,\"'>_|（：])([45] ?\. ?[0-9] ?\. ?[0-9]{1,3})"
     r"(?:[^0-9.A-Za-z@]|\.?(?:\s|$)|\.[^0-9A-Za-z])"
 )
 # A success code (2.1.0) has its reply code before it; elsewhere it is a version.
-_SUCCESS_CODE = r"(?:^|\b2[0-9][0-9][ -])(2)\.([0-9])\.([0-9]{1,3})(?:\s|$)"
+_SUCCESS_CODE = r"(?:^|\b2[0-9][0-9][ -])(2\.[0-9]\.[0-9]{1,3})(?:\s|$)"
 # `550 5 2 1 mail from ...`: the dots were lost on the way.
-_UNDOTTED_CODE = r"(?:^|\D)[45][0-9][0-9][ -]([45]) ([0-9]) ([0-9]{1,3})(?:\s|$)"
+_UNDOTTED_CODE = r"(?:^|\D)[45][0-9][0-9][ -]([45] [0-9] [0-9]{1,3})(?:\s|$)"
 
 _LATIN = {
     "æ": "ae", "ă": "a", "ș": "s", "ț": "t", "ţ": "t",
@@ -134,11 +134,12 @@ def enhanced_code(reply: pl.Expr) -> pl.Expr:
     '5.5.1'
     """
     text = _bounded(reply)
-    return pl.coalesce(
-        _joined(text.str.extract_groups(_ENHANCED_CODE)),
-        _joined(text.str.extract_groups(_UNDOTTED_CODE)),
-        _joined(text.str.extract_groups(_SUCCESS_CODE)),
-    ).alias("enhanced_code")
+    code = pl.coalesce(
+        text.str.extract(_ENHANCED_CODE),
+        text.str.extract(_UNDOTTED_CODE).str.replace_all(" ", ".", literal=True),
+        text.str.extract(_SUCCESS_CODE),
+    )
+    return code.str.replace_all(" ", "", literal=True).alias("enhanced_code")
 
 
 def words(reply: pl.Expr) -> pl.Expr:
@@ -150,9 +151,18 @@ def words(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(words(pl.lit("552-5.2.2 The mailbox of <full@example.org> is full."))).item()
     ' mailbox full '
     """
-    text = _bounded(reply).str.to_lowercase().str.replace_many(_REWRITTEN)
-    bare = text.str.replace_all(_NOISE, " ").str.strip_chars(" ")
-    return pl.concat_str(pl.lit(" "), bare, pl.lit(" ")).alias("words")
+    return words_of(lowered(reply)).alias("words")
+
+
+def lowered(reply: pl.Expr) -> pl.Expr:
+    """Give the text in lower case, as far as it is looked at."""
+    return _bounded(reply).str.to_lowercase()
+
+
+def words_of(text: pl.Expr) -> pl.Expr:
+    """Do what `words` does with a text that is `lowered` already."""
+    bare = text.str.replace_many(_REWRITTEN).str.replace_all(_NOISE, " ").str.strip_chars(" ")
+    return pl.concat_str(pl.lit(" "), bare, pl.lit(" "))
 
 
 _TEMPLATE = (
@@ -226,13 +236,3 @@ def retry_after(reply: pl.Expr) -> pl.Expr:
 
 def _bounded(reply: pl.Expr) -> pl.Expr:
     return reply.str.head(LONGEST_TEXT)
-
-
-def _joined(groups: pl.Expr) -> pl.Expr:
-    return pl.concat_str(
-        groups.struct.field("1"),
-        groups.struct.field("2"),
-        groups.struct.field("3"),
-        separator=".",
-        ignore_nulls=False,
-    )
