@@ -14,7 +14,8 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
-    return nbformat.read(request.param, as_version=4)
+    content: nbformat.NotebookNode = nbformat.read(request.param, as_version=4)
+    return content
 
 
 def test_the_notebooks_are_found() -> None:

@@ -1,0 +1,133 @@
+"""What happened to the mail as a whole: outages of providers, and faults of the sender."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+from frames import at, bounces
+from polars.testing import assert_frame_equal
+
+from bouncekit.incidents import alerts, incidents
+
+UNKNOWN = "550 5.1.1 The email account that you tried to reach does not exist"
+NO_DOMAIN = "550 5.1.2 Host or domain name not found"
+CLOSED = "550 5.2.1 This account has been disabled"
+FULL = "552 5.2.2 Mailbox full"
+BLOCKED = "554 5.7.1 Client host [192.0.2.7] blocked using zen.spamhaus.org"
+
+
+def mailing(day: int, delivered: range, refused: range = range(0), reply: str = UNKNOWN) -> str:
+    """Send to the numbered addresses of one provider, one a minute from 09:00 on."""
+    begin = datetime(2025, 3, day, 9)
+    lines = [
+        f"{begin + timedelta(minutes=i):%Y-%m-%d %H:%M} delivery a{i}@bigmail.example"
+        for i in delivered
+    ] + [
+        f"{begin + timedelta(minutes=i):%Y-%m-%d %H:%M} bounce a{i}@bigmail.example {reply}"
+        for i in refused
+    ]
+    return "\n".join(lines) + "\n"
+
+
+BEFORE = mailing(1, range(50)) + mailing(2, range(50))
+OUTAGE = BEFORE + mailing(3, range(25), range(25, 50)) + mailing(4, range(50))
+
+QUIET = {
+    "nothing fails": BEFORE,
+    "a few fail": BEFORE + mailing(3, range(9, 50), range(9)),
+    "as many fail as ever": "".join(
+        mailing(day, range(15 + day, 50), range(15 + day)) for day in range(1, 9)
+    ),
+    "bad addresses are imported": BEFORE + mailing(3, range(50), range(50, 59)),
+    "very many bad addresses are imported": BEFORE + mailing(3, range(50), range(50, 110)),
+    "one address is tried again and again": BEFORE + mailing(3, range(1, 50), range(1)) * 30,
+    "no deliveries are in the export": mailing(3, range(0), range(50)),
+    "the fault is the sender's": BEFORE + mailing(3, range(25), range(25, 50), BLOCKED),
+    "the fault is for now": BEFORE + mailing(3, range(25), range(25, 50), "451 Try again later"),
+}
+
+
+@pytest.mark.parametrize("reply", [UNKNOWN, NO_DOMAIN, CLOSED])
+def test_good_addresses_called_bad_are_the_providers_outage(reply: str) -> None:
+    frame = bounces(OUTAGE.replace(UNKNOWN, reply))
+    assert incidents(frame).rows(named=True) == [
+        {
+            "provider": "bigmail.example",
+            "start": at("2025-03-03 09:00"),
+            "end": at("2025-03-03 10:00"),
+            "attempts": 50,
+            "refused": 25,
+            "share": 0.5,
+            # Nothing else ever failed there: half a refusal more than in 150 attempts is assumed.
+            "usual_share": pytest.approx(0.5 / 151),
+        }
+    ]
+
+
+def test_hours_in_a_row_are_one_incident() -> None:
+    before = mailing(1, range(160)) + mailing(2, range(160))
+    outage = mailing(3, range(0, 160, 2), range(1, 160, 2))
+    found = incidents(bounces(before + outage)).row(0, named=True)
+    assert (found["start"], found["end"]) == (at("2025-03-03 09:00"), at("2025-03-03 12:00"))
+    assert (found["attempts"], found["refused"]) == (160, 80)
+
+
+@pytest.mark.parametrize("text", QUIET.values(), ids=QUIET)
+def test_it_is_no_incident_if(text: str) -> None:
+    assert incidents(bounces(text)).is_empty()
+
+
+def test_one_mailing_before_is_enough_to_know_good_addresses() -> None:
+    frame = bounces(mailing(1, range(50)) + mailing(8, range(0), range(50)))
+    assert incidents(frame)["refused"].to_list() == [50]
+
+
+def test_an_outage_at_one_provider_is_none_at_another() -> None:
+    frame = bounces(OUTAGE + OUTAGE.replace("bigmail.example", "postbox.example"))
+    assert incidents(frame)["provider"].to_list() == ["bigmail.example", "postbox.example"]
+    one = bounces(OUTAGE + BEFORE.replace("bigmail.example", "postbox.example"))
+    assert incidents(one)["provider"].to_list() == ["bigmail.example"]
+
+
+def test_nothing_after_the_day_in_question_is_looked_at() -> None:
+    assert incidents(bounces(OUTAGE), as_of=at("2025-03-02 23:00")).is_empty()
+
+
+ALERTS = """
+2025-03-01 09:00 bounce ann@bigmail.example #mar 554 5.7.1 Message considered as spam
+2025-03-01 09:00 bounce bob@bigmail.example #mar 554 5.7.1 Client host [192.0.2.7] blocked using zen.spamhaus.org
+2025-03-01 09:00 deferral eve@bigmail.example #mar 451 4.7.1 Too many messages from 192.0.2.7, slow down
+2025-03-01 09:10 bounce bob@bigmail.example #mar 554 5.7.1 Client host [192.0.2.7] blocked using zen.spamhaus.org
+2025-03-08 09:00 bounce eve@bigmail.example #apr 554 5.7.1 Client host [192.0.2.7] blocked using zen.spamhaus.org
+2025-03-08 09:00 delivery tom@bigmail.example #apr
+2025-03-08 09:00 bounce kim@bigmail.example #apr 550 5.1.1 User unknown
+2025-03-08 09:00 bounce joe@bigmail.example #apr 451 4.3.0 Temporary system problem
+"""  # noqa: E501
+
+
+def test_faults_of_the_sender_are_listed_and_a_blocklist_comes_first() -> None:
+    found = alerts(bounces(ALERTS))
+    assert found["category"].to_list() == ["blocklisted", "rate_limited", "spam_content"]
+    assert found["fault"].to_list() == ["sender", "sender", "message"]
+    first = found.row(0, named=True)
+    assert first["blocklist"] == "Spamhaus ZEN"
+    assert first["provider"] == "bigmail.example"
+    assert (first["events"], first["mailings"], first["recipients"]) == (3, 2, 2)
+    assert first["share"] == pytest.approx(2 / 6)
+    assert (first["first_seen"], first["last_seen"]) == (
+        at("2025-03-01 09:00"),
+        at("2025-03-08 09:00"),
+    )
+    assert "blocked using zen.spamhaus.org" in first["reply"]
+    assert "ask the blocklist for removal" in first["what_to_do"]
+
+
+@pytest.mark.parametrize("view", [incidents, alerts])
+def test_rows_in_another_order_or_twice_change_nothing(view: object) -> None:
+    assert callable(view)
+    frame = bounces(OUTAGE + ALERTS.strip())
+    mixed = frame.sample(fraction=1, shuffle=True, seed=550)
+    assert_frame_equal(view(mixed), view(frame))
+    assert_frame_equal(view(frame.lazy()), view(frame))
+    if view is incidents:
+        assert_frame_equal(view(pl.concat([frame, frame])), view(frame))

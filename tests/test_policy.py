@@ -1,0 +1,520 @@
+"""Which addresses come off the list: each policy to the letter, and laws that none may break."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from frames import at, bounces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from bouncekit.classify import classify
+from bouncekit.errors import BouncekitError
+from bouncekit.policy import Policy, decide, policies, presets
+from bouncekit.schema import CATEGORIES_BY_FAULT, VERDICTS
+
+ANN = "ann@example.org"
+FIRST_MAILING = datetime(2025, 1, 7, 9)
+
+# What one bounce does under the article's rule: event, reply, category, verdict.
+ARTICLE = [
+    ("bounce", "550 5.1.1 User unknown", "unknown_user", "remove"),
+    ("bounce", "550 Requested action not taken: mailbox unavailable", "unknown_user", "remove"),
+    ("bounce", "550 5.1.2 Host or domain name not found", "unknown_domain", "remove"),
+    ("bounce", "550 5.2.1 This mailbox has been disabled", "inactive_mailbox", "remove"),
+    ("bounce", "551 5.1.6 The recipient has moved to ann@mail.example", "moved", "remove"),
+    ("bounce", "552 5.2.2 Mailbox full", "mailbox_full", "remove"),
+    ("bounce", "452 4.2.2 Mailbox full", "mailbox_full", "remove"),
+    ("deferral", "452 4.2.2 Mailbox full", "mailbox_full", "keep"),
+    ("bounce", "450 4.1.1 User unknown", "unknown_user", "keep"),
+    ("bounce", "450 4.1.2 Domain not found", "unknown_domain", "keep"),
+    ("bounce", "550 5.7.1 The recipient refuses mail from you", "recipient_refused", "keep"),
+    ("bounce", "554 5.7.1 blocked using zen.spamhaus.org", "blocklisted", "keep"),
+    (
+        "bounce",
+        "550-Requested action not taken: mailbox unavailable 550 invalid DNS MX or A/AAAA record",
+        "sender_dns",
+        "keep",
+    ),
+    ("bounce", "550 5.7.26 DMARC check failed", "authentication_failed", "keep"),
+    ("bounce", "554 5.7.1 Message considered as spam", "spam_content", "keep"),
+    ("bounce", "552 5.3.4 Message size exceeds the limit", "message_too_large", "keep"),
+    ("bounce", "450 4.2.0 Greylisted, try again in 5 minutes", "greylisted", "keep"),
+    ("bounce", "450 4.4.1 Connection timed out", "connection_failed", "keep"),
+    ("bounce", "550 5.7.1 Access denied", "policy_refused", "keep"),
+    ("bounce", "550", "unclassified", "keep"),
+    ("complaint", "Feedback-Type: abuse", "complaint", "keep"),
+    ("dropped", "Bounced Address", "suppressed", "keep"),
+]
+
+# What happens to ann in mailings a week apart; a blank is no mail to her.
+REPLIES = {
+    "u": "bounce {} 550 5.1.1 User unknown",
+    "?": "bounce {} 550 Requested action not taken: mailbox unavailable",
+    "f": "bounce {} 552 5.2.2 Mailbox full",
+    "F": "bounce {} 452 4.2.2 Mailbox full",
+    "r": "bounce {} 550 5.7.1 The recipient refuses mail from you",
+    "5": "bounce {} 550 5.1.1",
+    "s": "bounce {} 554 5.7.1 blocked using zen.spamhaus.org",
+    "t": "deferral {} 451 4.3.0 Temporary system problem",
+    "d": "delivery {}",
+    "o": "engagement {}",
+}
+STORIES = {
+    "article": {
+        "u": "remove",
+        "du": "remove",
+        "ud": "keep",
+        "uo": "keep",
+        "us": "remove",
+        "udu": "remove",
+        "sss": "keep",
+        "ut": "remove",
+    },
+    "careful": {
+        "u": "remove",
+        "f": "keep",
+        "ff": "pause",
+        "ff f": "remove",
+        "FF F": "remove",
+        "?": "keep",
+        "??": "pause",
+        "?? ?": "remove",
+        "f?": "pause",
+        "5": "keep",
+        "rr": "pause",
+        "ffd": "keep",
+        "ffo": "keep",
+        "ffdf": "keep",
+        "ffsssss": "pause",
+        "ffu": "remove",
+        "sss": "keep",
+    },
+    "two_strikes": {
+        "u": "keep",
+        "uu": "remove",
+        "uf": "remove",
+        "rr": "remove",
+        "F F": "keep",
+        "u u": "remove",
+        "uou": "keep",
+        "udu": "keep",
+        "usu": "remove",
+        "ss": "keep",
+    },
+}
+
+APART = {
+    ("01-07 09:00", "01-14 09:00"): "remove",
+    ("01-07 09:00", "01-14 08:59"): "keep",
+    ("01-07 09:00", "01-14 08:00"): "keep",
+    ("01-07 09:00", "01-09 09:00", "01-13 09:00"): "keep",
+    ("01-07 09:00", "01-09 09:00", "01-14 09:00"): "remove",
+    ("01-07 09:00", "01-13 09:00", "01-15 09:00"): "remove",
+    ("01-07 09:00", "01-13 09:00", "01-19 09:00", "01-25 09:00"): "remove",
+}
+
+
+def weekly(story: str, recipient: str = ANN) -> pl.DataFrame:
+    """Tell a story of one recipient, on a list whose mailings bob takes."""
+    lines = []
+    for week, letter in enumerate(story):
+        time = f"{FIRST_MAILING + timedelta(weeks=week):%Y-%m-%d %H:%M}"
+        lines.append(f"{time} delivery bob@example.net")
+        if letter != " ":
+            lines.append(f"{time} {REPLIES[letter].format(recipient)}")
+    return bounces("\n".join(lines))
+
+
+History = list[tuple[int, int, int, int]]  # who, week of the mailing, hours later, what
+
+
+def of(recipient: str, decisions: pl.DataFrame) -> dict[str, Any]:
+    return decisions.row(by_predicate=pl.col("recipient") == recipient, named=True)
+
+
+@pytest.mark.parametrize(
+    ("event", "reply", "category", "verdict"), ARTICLE, ids=[f"{e} {r}" for e, r, _, _ in ARTICLE]
+)
+def test_the_article_removes_for_a_dead_or_full_mailbox_alone(
+    event: str, reply: str, category: str, verdict: str
+) -> None:
+    frame = bounces(f"2025-01-07 09:00 {event} {ANN} {reply}")
+    assert frame["category"].to_list() == [category]
+    assert of(ANN, decide(frame))["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("policy", "story", "verdict"),
+    [(policy, *story) for policy, stories in STORIES.items() for story in stories.items()],
+)
+def test_a_policy_decides_as_it_says(policy: str, story: str, verdict: str) -> None:
+    assert of(ANN, decide(weekly(story), policy))["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("times", "verdict"), APART.items(), ids=[" ".join(t) for t in APART])
+def test_two_strikes_must_lie_seven_days_apart(times: tuple[str, ...], verdict: str) -> None:
+    lines = [f"2025-{time} bounce {ANN} 550 5.1.1 User unknown" for time in times]
+    assert of(ANN, decide(bounces("\n".join(lines)), "two_strikes"))["verdict"] == verdict
+
+
+def test_strikes_without_times_show_no_distance() -> None:
+    frame = bounces(f"""
+        - - bounce {ANN} #jan 550 5.1.1 User unknown
+        - - bounce {ANN} #feb 550 5.1.1 User unknown
+    """)
+    assert of(ANN, decide(frame))["verdict"] == "remove"
+    assert of(ANN, decide(frame, "two_strikes"))["verdict"] == "keep"
+    one_more = pl.concat([frame, bounces(f"2025-03-07 09:00 {REPLIES['u'].format(ANN)}")])
+    assert of(ANN, decide(one_more, "two_strikes"))["verdict"] == "keep"
+
+
+def test_a_pause_skips_one_mailing() -> None:
+    decision = of(ANN, decide(weekly("ff"), "careful"))
+    assert at("2025-01-21 09:00") < decision["until"] < at("2025-01-28 09:00")
+    assert decide(weekly("u"), "careful")["until"].to_list() == [None, None]
+
+
+def test_what_is_accepted_and_then_returned_is_no_sign_of_life() -> None:
+    returned = [
+        f"2025-01-{day} 09:00 delivery {ANN}\n2025-01-{day} 09:20 {REPLIES['u'].format(ANN)}"
+        for day in ("07", "14")
+    ]
+    frame = bounces("\n".join(returned))
+    assert of(ANN, decide(frame, "two_strikes"))["verdict"] == "remove"
+
+
+def test_a_delivery_after_the_bounce_counts_whatever_the_mailing_is_called() -> None:
+    frame = bounces(f"""
+        2025-01-07 09:00 bounce {ANN} #news 550 5.1.1 User unknown
+        2025-02-07 09:00 delivery {ANN} #news
+        2025-03-07 09:00 bounce {ANN} #news 554 5.7.1 blocked using zen.spamhaus.org
+    """)
+    assert of(ANN, decide(frame))["verdict"] == "keep"
+
+
+def test_the_clearest_bounce_of_a_mailing_counts() -> None:
+    clear, vague = (f"2025-01-07 {REPLIES[letter].format(ANN)}" for letter in "u?")
+    for first, second in ((clear, vague), (vague, clear)):
+        frame = bounces(
+            first.replace("07", "07 09:00", 1) + "\n" + second.replace("07", "07 10:00", 1)
+        )
+        assert of(ANN, decide(frame, "careful"))["verdict"] == "remove"
+
+
+def test_nothing_after_the_day_in_question_is_used() -> None:
+    frame = weekly("uud")
+    assert of(ANN, decide(frame))["verdict"] == "keep"
+    assert of(ANN, decide(frame, as_of=at("2025-01-20 00:00")))["verdict"] == "remove"
+    assert of(ANN, decide(frame, "two_strikes", as_of=at("2025-01-13 00:00")))["verdict"] == "keep"
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    frame = weekly("uud")
+    naive = frame.with_columns(pl.col("time").dt.replace_time_zone(None))
+    day = datetime(2025, 1, 20)
+    assert_frame_equal(decide(naive, as_of=day), decide(frame, as_of=at("2025-01-20 00:00")))
+    assert_frame_equal(decide(naive), decide(frame))
+
+
+def test_recipients_and_replies_are_enough() -> None:
+    frame = pl.DataFrame({"recipient": [ANN], "reply": ["550 5.1.1 User unknown"]})
+    assert decide(classify(frame))["verdict"].to_list() == ["remove"]
+
+
+def test_a_frame_without_rows_gives_no_decisions() -> None:
+    frame = weekly("u").clear()
+    assert decide(frame).is_empty()
+    assert decide(frame).schema == decide(weekly("u")).schema
+
+
+# The guard
+
+
+def big_list(days: dict[int, str]) -> pl.DataFrame:
+    """Mail 40 addresses of bigmail.example on days of March; a letter for each quarter of them."""
+    lines = [
+        f"2025-03-{day:02} 09:{number:02} {REPLIES[quarters[number % 4]].format(address)}"
+        for day, quarters in days.items()
+        for number in range(40)
+        for address in [f"a{number}@bigmail.example"]
+        if quarters[number % 4] != " "
+    ]
+    return bounces("\n".join(lines))
+
+
+OUTAGES = {
+    "an outage holds, and removes nobody": ({1: "dddd", 8: "dddd", 15: "dduu"}, "hold"),
+    "who takes mail again is kept": ({1: "dddd", 8: "dddd", 15: "dduu", 22: "dddd"}, "keep"),
+    "who is refused later, too, is removed": (
+        {1: "dddd", 8: "dddd", 15: "dduu", 22: "dddu"},
+        "remove",
+    ),
+    "who is refused a week later by all is removed": (
+        {1: "dddd", 8: "dddd", 15: "uuuu", 22: "uuuu"},
+        "remove",
+    ),
+    "who was refused before is removed": ({1: "dddd", 8: "dddu", 15: "dduu"}, "remove"),
+    "a bad import is no outage": ({1: "ddd ", 8: "ddd ", 15: "dddu"}, "remove"),
+}
+
+
+@pytest.mark.parametrize(("days", "verdict"), OUTAGES.values(), ids=OUTAGES)
+def test_the_guard_knows_outages(days: dict[int, str], verdict: str) -> None:
+    decisions = decide(big_list(days))
+    assert of("a3@bigmail.example", decisions)["verdict"] == verdict
+
+
+def test_without_the_guard_an_outage_removes() -> None:
+    frame = big_list({1: "dddd", 8: "dddd", 15: "dduu"})
+    for guard, verdict in ((True, "hold"), (False, "remove")):
+        counted = dict(decide(frame, guard=guard)["verdict"].value_counts().iter_rows())
+        assert counted == {verdict: 20, "keep": 20}
+
+
+def test_a_few_addresses_make_no_outage() -> None:
+    frame = big_list({1: "dddd", 8: "dddd", 15: "dduu"})
+    few = frame.filter(
+        pl.col("recipient").str.contains("a1?[0-9]@") | (pl.col("event") == "delivery")
+    )
+    few = few.filter(~pl.col("recipient").str.contains("a19@"))
+    assert few.filter(pl.col("event") == "bounce").height == 9
+    assert set(decide(few)["verdict"]) == {"remove", "keep"}
+
+
+# Own policies
+
+OWN = """
+[mine]
+threshold = 3
+weights = { mailbox_full = 1.5, blocklisted = 0.1 }
+"""
+
+
+def test_a_policy_of_ones_own_decides(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN)
+    mine = Policy("mine", threshold=3, weights={"mailbox_full": 1.5, "blocklisted": 0.1})
+    for policy in (mine, file, str(file)):
+        for story, verdict in {"f": "keep", "ff": "remove", "uuu": "keep", "fs": "keep"}.items():
+            assert of(ANN, decide(weekly(story), policy))["verdict"] == verdict
+    assert of(ANN, decide(weekly("ff"), mine))["policy"] == "mine"
+
+
+def test_parts_of_points_add_up() -> None:
+    tenth = Policy("tenth", threshold=0.3, weights={"mailbox_full": 0.1})
+    assert of(ANN, decide(weekly("fff"), tenth))["verdict"] == "remove"
+    assert of(ANN, decide(weekly("ff"), tenth))["because"].endswith(
+        "0.2 of 0.3 points towards removal."
+    )
+
+
+MISTAKES = {
+    "[a]\nthreshold = 0\nweights = { moved = 1 }": "'a': threshold = 0 would remove everybody",
+    "[a]\nthreshold = 2\npause_at = 0\nweights = { moved = 1 }": "pause_at = 0 would pause every",
+    "[a]\nthreshold = -1\nweights = { moved = 1 }": "threshold = -1 is no number from 0 up",
+    "[a]\nthreshold = 'x'\nweights = { moved = 1 }": "threshold = 'x' is no number from 0 up",
+    "[a]\nthreshold = 1\nweights = { moved = '1' }": "moved = '1' is no number from 0 up",
+    "[a]\nthreshold = 1\nweights = 1": r"\[a\] weights must name categories",
+    "[a]\nthreshold = 1\nweights = { full = 1 }": "'full' is no category; use one of unknown_user",
+    "[a]\nthreshold = 1\nweights = { moved = 1 }\nlimit = 1": r"\[a\] has 'limit', which no policy",
+    "[a]\nthreshold = 1": "'a' is no policy; write",
+    "threshold = 1": "'threshold' is no policy; write",
+    "[a": "not readable as TOML",
+    "": "holds 0 policies; keep the one to use",
+    "[a]\nthreshold = 1\nweights = {}\n[b]\nthreshold = 1\nweights = {}": "holds 2 policies",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), MISTAKES.items(), ids=MISTAKES.values())
+def test_a_mistake_in_a_policy_is_named(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(BouncekitError, match=words):
+        decide(weekly("u"), file)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (
+            "artcle",
+            "no policy 'artcle'; use one of article, careful, two_strikes.* or a .toml file",
+        ),
+        ("nowhere.toml", "nowhere.toml: there is no such file"),
+    ],
+)
+def test_a_policy_that_is_not_there_is_named(policy: str, words: str) -> None:
+    with pytest.raises(BouncekitError, match=words):
+        decide(weekly("u"), policy)
+
+
+def test_the_policies_are_listed_with_their_source() -> None:
+    listed = policies()
+    assert listed["policy"].to_list() == list(presets())
+    assert (listed["source"].str.len_chars() > 20).all()
+
+
+# What the list owner reads
+
+SENTENCES = {
+    ("article", "d"): "Nothing bounced.",
+    ("article", "du"): "The mailbox does not exist, or never did ('user unknown', 550 5.1.1). "
+    "1 mailing bounced for it, on 2025-01-14; it last took or opened mail on 2025-01-07.",
+    ("article", "ff u"): "The mailbox does not exist, or never did ('user unknown', 550 5.1.1). "
+    "3 mailings bounced for this or the like, from 2025-01-07 to 2025-01-28; "
+    "no delivery to it is known.",
+    ("careful", "ff"): "The mailbox has no room ('mailbox full', 552 5.2.2). "
+    "2 mailings bounced for it, from 2025-01-07 to 2025-01-14; no delivery to it is known. "
+    "2 of 3 points towards removal. Skip 1 mailing, then try again.",
+    ("careful", "5"): "The mailbox does not exist, or never did (550 5.1.1). "
+    "1 mailing bounced for it, on 2025-01-07; no delivery to it is known. "
+    "1 of 3 points towards removal.",
+    ("article", "ud"): "It took or opened mail on 2025-01-14, after its last bounce on 2025-01-07.",
+    ("article", "uds"): "1 mailing bounced, but not for a reason that counts against the address. "
+    "Your sending IP, domain or a link is on a public blocklist.",
+    ("two_strikes", "FF"): "2 mailings bounced, but not for a reason that counts against the "
+    "address. Mostly: The mailbox has no room (but only a temporary reply said so).",
+}
+
+
+@pytest.mark.parametrize(("case", "sentence"), SENTENCES.items(), ids=map(" ".join, SENTENCES))
+def test_the_reason_is_a_sentence_for_the_list_owner(case: tuple[str, str], sentence: str) -> None:
+    policy, story = case
+    assert of(ANN, decide(weekly(story), policy))["because"] == sentence
+
+
+def test_a_held_address_is_told_of_the_outage() -> None:
+    decision = of("a3@bigmail.example", decide(big_list({1: "dddd", 8: "dddd", 15: "dduu"})))
+    assert decision["because"].endswith(
+        "But bigmail.example refused many good addresses from 2025-03-15 09:00 to "
+        "2025-03-15 10:00 UTC: wait for the next mailing."
+    )
+
+
+def test_a_delivery_without_a_time_is_not_denied() -> None:
+    frame = bounces(f"- - delivery {ANN} #jan\n- - bounce {ANN} #feb 550 5.1.1 User unknown")
+    assert of(ANN, decide(frame))["because"].endswith("when it last took mail is not known.")
+
+
+def test_what_the_service_did_not_try_is_said() -> None:
+    frame = bounces(f"2025-01-07 09:00 dropped {ANN} Bounced Address")
+    assert of(ANN, decide(frame))["because"] == (
+        "Nothing bounced, but your sending service dropped 1 mailing untried: "
+        "the address is on its suppression list."
+    )
+
+
+# Laws: histories of three addresses in six mailings, each event within three days of the sending
+
+KINDS = bounces(
+    "\n".join(f"- - {line.format('x')}" for line in REPLIES.values())
+    + "\n- - bounce x 550 5.2.1 This mailbox has been disabled"
+    + "\n- - bounce x 450 4.1.1 User unknown"
+    + "\n- - complaint x Feedback-Type: abuse"
+).drop("time", "recipient", "mailing")
+BLAMED = KINDS["category"].is_in(CATEGORIES_BY_FAULT["recipient"]) & (KINDS["event"] == "bounce")
+ALL = list(range(KINDS.height))
+FAILURES = [kind for kind in ALL if BLAMED[kind] and KINDS["permanent"][kind]]
+NOT_THE_RECIPIENTS = [kind for kind in ALL if not BLAMED[kind]]
+SOFTEST_LAST = ("remove", "hold", "pause", "keep")
+
+WEEKS = st.integers(0, 5)
+HOURS = st.integers(0, 72)
+
+
+def histories(kinds: list[int]) -> st.SearchStrategy[History]:
+    """Draw events: who, in which week's mailing, how many hours later, and what happened."""
+    event = st.tuples(st.integers(0, 2), WEEKS, HOURS, st.sampled_from(kinds))
+    return st.lists(event, min_size=1, max_size=25)
+
+
+def told(history: History) -> pl.DataFrame:
+    """Give the frame of a history, on a list with a reader who takes every mailing."""
+    reader = [(9, week, 0, list(REPLIES).index("d")) for week in range(12)]
+    rows = history + reader
+    return pl.DataFrame(
+        {
+            "time": [
+                FIRST_MAILING + timedelta(weeks=week, hours=hours) for _, week, hours, _ in rows
+            ],
+            "recipient": [f"a{who}@example.org" for who, _, _, _ in rows],
+            "mailing": [f"week {week}" for _, week, _, _ in rows],
+        },
+        schema_overrides={"time": pl.Datetime("us")},
+    ).with_columns(pl.col("time").dt.replace_time_zone("UTC"), *KINDS[[kind for *_, kind in rows]])
+
+
+def verdicts(frame: pl.DataFrame, policy: str) -> dict[str, str]:
+    return dict(decide(frame, policy).select("recipient", "verdict").iter_rows())
+
+
+POLICIES = st.sampled_from(list(presets()))
+a_few = settings(max_examples=25, deadline=None)
+
+
+@a_few
+@given(policy=POLICIES, history=histories(ALL), seed=st.integers(0, 99), cut=st.integers(0, 25))
+def test_order_duplicates_and_files_change_nothing(
+    policy: str, history: History, seed: int, cut: int
+) -> None:
+    frame = told(history)
+    mixed = frame.sample(fraction=1, shuffle=True, seed=seed)
+    overlapping = pl.concat([mixed.slice(cut), mixed.head(cut + 5)])
+    assert_frame_equal(decide(overlapping, policy), decide(frame, policy))
+    assert_frame_equal(decide(frame.lazy(), policy), decide(frame, policy))
+
+
+@a_few
+@given(
+    policy=POLICIES,
+    history=histories(ALL),
+    more=st.lists(st.sampled_from(FAILURES), min_size=1, max_size=3),
+)
+def test_more_failures_of_the_recipient_never_soften_a_verdict(
+    policy: str, history: History, more: list[int]
+) -> None:
+    before = verdicts(told(history), policy)
+    failures = [(who, 7 + i, 0, kind) for who in range(3) for i, kind in enumerate(more)]
+    after = verdicts(told(history + failures), policy)
+    for recipient, verdict in before.items():
+        assert SOFTEST_LAST.index(after[recipient]) <= SOFTEST_LAST.index(verdict)
+
+
+@a_few
+@given(policy=POLICIES, history=histories(ALL))
+def test_who_takes_mail_after_the_last_strike_is_kept(policy: str, history: History) -> None:
+    taken = [(who, 7, 0, list(REPLIES).index("d")) for who in range(3)]
+    assert set(verdicts(told(history + taken), policy).values()) == {"keep"}
+
+
+@a_few
+@given(policy=POLICIES, history=histories(NOT_THE_RECIPIENTS))
+def test_nobody_pays_for_the_faults_of_others(policy: str, history: History) -> None:
+    assert set(verdicts(told(history), policy).values()) == {"keep"}
+
+
+@a_few
+@given(policy=POLICIES, history=histories(ALL), hours=st.integers(1, 24 * 45))
+def test_a_day_in_the_past_is_decided_as_on_that_day(
+    policy: str, history: History, hours: int
+) -> None:
+    frame = told(history)
+    day = FIRST_MAILING.replace(tzinfo=UTC) + timedelta(hours=hours)
+    then = frame.filter(pl.col("time") <= day)
+    assert_frame_equal(decide(frame, policy, as_of=day), decide(then, policy))
+
+
+@a_few
+@given(policy=POLICIES, history=histories(ALL))
+def test_every_recipient_gets_one_verdict(policy: str, history: History) -> None:
+    frame = told(history)
+    decisions = decide(frame, policy)
+    assert sorted(decisions["recipient"]) == sorted(set(frame["recipient"]))
+    assert set(decisions["verdict"]) <= set(VERDICTS)
+    assert decisions["because"].str.ends_with(".").all()
+    paused = decisions["verdict"] == "pause"
+    assert (decisions["until"].is_not_null() == paused).all()
