@@ -15,8 +15,8 @@ PROVIDER = pl.coalesce(
 ).alias("provider")
 
 WINDOW = "1h"
-# What is usual at a provider is told by hours this far away, so that no long outage is taken for it.
-FAR = "1d"
+# What is usual at a provider is told by times this far away: a long outage must not pass for it.
+FAR_HOURS = 24
 # An hour is an incident if at least this many addresses that had accepted mail before were called
 # unknown or closed, ...
 FEWEST_ADDRESSES = 10
@@ -162,14 +162,18 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
 def _usual(hours: pl.LazyFrame) -> pl.LazyFrame:
     """Give for each provider and hour the share that was refused at other times (usual_share).
 
-    Takes provider, start, attempts, refused. Other times are the hours at least `FAR` away, or if
-    there are none, all other hours.
+    Takes provider, start, attempts, refused. Other times are the hours at least `FAR_HOURS` away,
+    or if there are none, all other hours.
     """
     numbers = ["attempts", "refused"]
     near = (
         hours.sort("start")
         .rolling(
-            "start", period=f"{FAR}{FAR}", offset=f"-{FAR}", closed="none", group_by="provider"
+            "start",
+            period=f"{2 * FAR_HOURS}h",
+            offset=f"-{FAR_HOURS}h",
+            closed="none",
+            group_by="provider",
         )
         .agg(pl.col(numbers).sum().name.prefix("near_"))
     )

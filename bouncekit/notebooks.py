@@ -10,7 +10,7 @@ from bouncekit.errors import BouncekitError
 
 _PARTS_THAT_CHANGE = ("execution", "papermill")
 # The kernel talks to this machine only; its warning that it does so unencrypted helps nobody.
-_QUIET = ["--IPKernelApp.log_level=ERROR"]
+_QUIET = ["--IPKernelApp.log_level=CRITICAL"]
 
 
 def folder() -> Path:

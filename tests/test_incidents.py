@@ -38,6 +38,12 @@ QUIET = {
     "as many fail as ever": "".join(
         mailing(day, range(15 + day, 50), range(15 + day)) for day in range(1, 9)
     ),
+    "not even five times as many fail as ever": mailing(1, range(60))
+    + "".join(mailing(day, range(12, 60), range(12)) for day in (2, 3, 4))
+    + mailing(5, range(36, 60), range(36)),
+    "too little is known of the provider": mailing(1, range(10))
+    + mailing(3, range(10, 40)).replace(" 09:", " 06:")
+    + mailing(3, range(10, 40), range(10)),
     "bad addresses are imported": BEFORE + mailing(3, range(50), range(50, 59)),
     "very many bad addresses are imported": BEFORE + mailing(3, range(50), range(50, 110)),
     "one address is tried again and again": BEFORE + mailing(3, range(1, 50), range(1)) * 30,

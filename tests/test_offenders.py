@@ -208,6 +208,10 @@ def test_an_old_mailing_opened_late_is_no_send() -> None:
     assert found["current_streak"] == 1
 
 
+def test_only_what_was_sent_is_a_mailing() -> None:
+    assert of_one(weeks("bot"))["mailings"] == 2
+
+
 @pytest.mark.parametrize(
     ("story", "ever"), [("bb", False), ("tb", False), ("db", True), ("bd", True)]
 )

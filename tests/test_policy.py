@@ -253,9 +253,13 @@ OUTAGES = {
         {1: "dddd", 8: "dddd", 15: "dduu", 22: "dddu"},
         "remove",
     ),
-    "who is refused a week later by all is removed": (
-        {1: "dddd", 8: "dddd", 15: "uuuu", 22: "uuuu"},
+    "no outage lasts a week": (
+        {**dict.fromkeys(range(1, 10), "dddd"), 15: "uuuu", 22: "uuuu"},
         "remove",
+    ),
+    "an outage may last for days": (
+        {**dict.fromkeys(range(1, 10), "dddd"), 15: "uuuu", 16: "uuuu"},
+        "hold",
     ),
     "who was refused before is removed": ({1: "dddd", 8: "dddu", 15: "dduu"}, "remove"),
     "a bad import is no outage": ({1: "ddd ", 8: "ddd ", 15: "dddu"}, "remove"),
@@ -266,6 +270,14 @@ OUTAGES = {
 def test_the_guard_knows_outages(days: dict[int, str], verdict: str) -> None:
     decisions = decide(big_list(days))
     assert of("a3@bigmail.example", decisions)["verdict"] == verdict
+
+
+def test_a_strike_in_an_outage_is_no_second_strike() -> None:
+    frame = big_list({1: "dddd", 8: "dddd", 22: "dduu"})
+    alone = bounces("2025-03-15 09:00 bounce a3@bigmail.example 550 5.1.1 User unknown")
+    decisions = decide(pl.concat([frame, alone]), "two_strikes")
+    assert of("a3@bigmail.example", decisions)["verdict"] == "hold"
+    assert of("a7@bigmail.example", decisions)["verdict"] == "keep"
 
 
 def test_without_the_guard_an_outage_removes() -> None:
@@ -305,11 +317,10 @@ def test_a_policy_of_ones_own_decides(tmp_path: Path) -> None:
 
 
 def test_parts_of_points_add_up() -> None:
-    tenth = Policy("tenth", threshold=0.3, weights={"mailbox_full": 0.1})
-    assert of(ANN, decide(weekly("fff"), tenth))["verdict"] == "remove"
-    assert of(ANN, decide(weekly("ff"), tenth))["because"].endswith(
-        "0.2 of 0.3 points towards removal."
-    )
+    tenth = Policy("tenth", threshold=0.8, weights={"mailbox_full": 0.1})
+    assert of(ANN, decide(weekly("f" * 8), tenth))["verdict"] == "remove"
+    because = of(ANN, decide(weekly("fff"), tenth))["because"]
+    assert because.endswith(" 0.3 of 0.8 points towards removal.")
 
 
 MISTAKES = {
