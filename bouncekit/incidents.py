@@ -9,9 +9,10 @@ from bouncekit import rules as knowledge
 from bouncekit.history import events, last_event
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category
 
-DOMAIN = pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
 # Who answered: the provider where known, else the recipient's domain.
-PROVIDER = pl.coalesce("provider", DOMAIN).alias("provider")
+PROVIDER = pl.coalesce(
+    "provider", pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
+).alias("provider")
 
 WINDOW = "1h"
 # What is usual at a provider is told by times this far away: a long outage must not pass for it.
@@ -39,27 +40,23 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     Columns: provider (String), start, end (Datetime: the hours in a row), attempts, refused
     (UInt32, addresses in each hour), share, usual_share (Float64).
     """
-    seen = events(frame, as_of).filter(pl.col("time").is_not_null())
+    seen = events(frame, as_of).filter(pl.col("time").is_not_null()).with_columns(PROVIDER)
     first_delivery = (
         seen.filter(pl.col("event") == "delivery")
         .group_by("recipient")
         .agg(first_delivery=pl.col("time").min())
-        .with_columns(domain=DOMAIN)
     )
     is_attempt = pl.col("event").is_in(["bounce", "delivery"])
     blamed = (pl.col("event") == "bounce") & pl.col("category").is_in(BLAMED_IN_OUTAGES)
     hours = (
         seen.filter(is_attempt)
         .join(first_delivery, on="recipient")
-        .with_columns(provider=pl.coalesce("provider", "domain"))
         .filter((pl.col("time") >= pl.col("first_delivery")) & pl.col("provider").is_not_null())
         .group_by("provider", start=pl.col("time").dt.truncate(WINDOW))
         .agg(
             attempts=pl.col("recipient").n_unique(),
             refused=pl.col("recipient").filter(blamed).n_unique(),
         )
-        .collect(engine="streaming")  # few rows, needed three times
-        .lazy()
     )
     return (
         hours.join(_usual(hours), on=["provider", "start"])

@@ -37,22 +37,20 @@ def offenders(
     unknown one).
     """
     as_of = as_of or last_event(frame)
-    seen = events(frame, as_of)
-    suspects = (  # few, so that only their mailings are told apart
-        seen.filter(pl.col("event") == "bounce")
-        .group_by("recipient")
-        .agg(mailings=pl.col("mailing_key").n_unique())
-        .filter(pl.col("mailings") >= at_least)
+    history = by_mailing(events(frame, as_of), _FAILED_FOR_GOOD.cast(pl.Float64))
+    repeated = (
+        history.group_by("recipient")
+        .agg(pl.col("bounced").sum())
+        .filter(pl.col("bounced") >= max(at_least, 1))
     )
-    history = by_mailing(
-        seen.join(suspects, on="recipient", how="semi"), _FAILED_FOR_GOOD.cast(pl.Float64)
+    mailings, domains = pl.collect_all(
+        [history.join(repeated, on="recipient", how="semi"), _domains_that_took_mail(history)],
+        engine="streaming",
     )
-    mailings, domains = pl.collect_all([history, _domains_that_took_mail(seen)], engine="streaming")
     table = (
         mailings.lazy()
         .group_by("recipient")
         .agg(**_summary())
-        .filter(pl.col("mailings_bounced") >= max(at_least, 1))
         .with_columns(domain=DOMAIN)
         .sort("mailings_bounced", "last_bounce", "recipient", descending=[True, True, False])
         .collect()
@@ -163,9 +161,9 @@ def _summary() -> dict[str, pl.Expr]:
     }
 
 
-def _domains_that_took_mail(events: pl.LazyFrame) -> pl.LazyFrame:
+def _domains_that_took_mail(history: pl.LazyFrame) -> pl.LazyFrame:
     return (
-        events.filter(pl.col("event") == "delivery")
+        history.filter("delivered")
         .group_by("recipient")
         .agg()
         .group_by(DOMAIN.alias("domain"))

@@ -208,18 +208,6 @@ def test_an_old_mailing_opened_late_is_no_send() -> None:
     assert found["current_streak"] == 1
 
 
-def test_a_mailing_sent_before_the_failure_but_given_up_later_is_not_after_it() -> None:
-    found = of_one(
-        bounces("""
-            2025-01-07 09:00 deferral ann@example.org #jan 452 4.2.2 Mailbox full
-            2025-01-08 09:00 bounce ann@example.org #extra 550 5.1.1 User unknown
-            2025-01-10 09:00 bounce ann@example.org #jan 452 4.2.2 Mailbox full
-        """)
-    )
-    assert found["mailings_bounced"] == 2
-    assert found["sends_after_first_failure"] == 0
-
-
 def test_only_what_was_sent_is_a_mailing() -> None:
     assert of_one(weeks("bot"))["mailings"] == 2
 
