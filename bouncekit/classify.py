@@ -1,5 +1,6 @@
 """Say why a message bounced, whose fault it is, and what made us say so."""
 
+import re
 from os import PathLike
 from typing import overload
 
@@ -39,6 +40,7 @@ _MEANT_OF_SENDER = {
 _EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
 
 _REPLY = pl.col("reply")
+_TEXT = pl.col("_text")  # the reply, lowered
 
 
 @overload
@@ -92,53 +94,56 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
     return (
         lazy.drop([name for name in CLASSIFICATION if name in names])
         .with_columns(pl.lit(None, BOUNCES[name]).alias(name) for name in absent)
-        .with_columns(
-            reply_code=_filled("reply_code", names, reply_text.reply_code(_REPLY)),
-            enhanced_code=_filled("enhanced_code", names, reply_text.enhanced_code(_REPLY)),
-            _text=reply_text.lowered(_REPLY),
-        )
-        .with_columns(_words=reply_text.words_of(pl.col("_text")))
-        .with_columns(_phrase=_winning_phrase(pl.col("_words"), rules))
+        .with_columns(_text=reply_text.lowered(_REPLY))
+        .pipe(_with_codes, names)
+        .with_columns(_words=reply_text.words_of(_TEXT))
+        .with_columns(_phrase=knowledge.first_of(pl.col("_words"), list(rules.numbers("phrase"))))
+        .with_columns(_by_code=_by_code(rules), permanent=_permanent())
         .with_columns(_evidence=_evidence(rules))
-        .with_columns(*_cause(rules), permanent=_permanent())
-        .with_columns(_in_context(rules))
+        .with_columns(_reading=_reading(rules))
+        .with_columns(*_cause(rules))
         .with_columns(
-            fault=pl.col("category").replace_strict(FAULT_OF, default="none", return_dtype=Fault),
-            retry_after=reply_text.retry_after(_REPLY),
+            blocklist=_blocklist(),
+            retry_after=reply_text.retry_after_of(_TEXT),
             provider=_provider(),
+            conflict=_conflict(rules),
         )
-        .with_columns(blocklist=_blocklist(), conflict=_conflict(rules))
-        .drop("_text", "_words", "_phrase", "_evidence", *absent)
+        .drop("_text", "_words", "_phrase", "_by_code", "_evidence", "_reading", *absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
 
 
-def _filled(name: str, names: list[str], parsed: pl.Expr) -> pl.Expr:
-    given = [pl.col(name).cast(BOUNCES[name], strict=False)] if name in names else []
-    return pl.coalesce(*given, parsed)
-
-
-def _winning_phrase(words: pl.Expr, rules: Rules) -> pl.Expr:
-    """Give the number of the first of all phrases in the text (UInt32), in one pass for all."""
-    phrases = list(rules.numbers("phrase"))
-    found = words.str.extract_many(pl.lit(pl.Series(phrases)).implode(), overlapping=True)
-    numbers = pl.element().cast(pl.Enum(phrases)).to_physical()
-    return found.list.eval(numbers).list.min().cast(pl.UInt32)
+def _with_codes(lazy: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
+    """Fill the codes from the text; a reply that has its code is not looked at again."""
+    codes = {"reply_code": reply_text.REPLY_CODE, "enhanced_code": reply_text.ENHANCED_CODE}
+    for name, patterns in codes.items():
+        given = pl.col(name).cast(BOUNCES[name], strict=False) if name in names else pl.lit(None)
+        lazy = lazy.with_columns(given.cast(pl.String).alias(name))
+        for pattern in patterns:
+            unread = pl.when(pl.col(name).is_null()).then(_TEXT)
+            lazy = lazy.with_columns(pl.coalesce(name, unread.str.extract(pattern)))
+    return lazy.with_columns(
+        pl.col("reply_code").cast(pl.Int16), reply_text.dotted(pl.col("enhanced_code"))
+    )
 
 
 def _evidence(rules: Rules) -> pl.Expr:
     """Give the number of what decides: exact words, exact codes, vague words, then codes."""
     phrase = pl.col("_phrase")
-    vague = pl.when(phrase >= rules.vague_from).then(_said("because", rules, phrase))
+    vague = pl.when(phrase >= rules.vague_from).then(
+        _looked_up(phrase, rules.evidence["because"], pl.String())
+    )
     code = pl.col("enhanced_code")
     code_and_words = pl.concat_str(code, vague, separator=" ")
     decides = pl.coalesce(
         _number(pl.col("event").cast(pl.String), rules, "event"),
         _number(code_and_words, rules, "outranking"),
-        pl.when(phrase.is_null() | vague.is_not_null()).then(_number(code, rules, "outranking")),
+        pl.when(phrase.is_null() | (phrase >= rules.vague_from)).then(
+            _number(code, rules, "outranking")
+        ),
         phrase,
         _number(pl.col("source_class").str.to_lowercase(), rules, "class"),
-        _by_code(rules),
+        "_by_code",
     )
     return pl.when(_is_failure()).then(decides)
 
@@ -160,49 +165,66 @@ def _is_failure() -> pl.Expr:
     return ~pl.col("event").cast(pl.String).is_in(NO_FAILURE).fill_null(False)
 
 
-def _cause(rules: Rules) -> list[pl.Expr]:
-    """Look up what the deciding evidence says."""
-    unclassified = pl.when(_is_failure()).then(pl.lit("unclassified"))
-    return [
-        pl.coalesce(_said("category", rules), unclassified).cast(Category).alias("category"),
-        _said("certainty", rules).fill_null("none").cast(Certainty).alias("certainty"),
-        _said("because", rules).alias("because"),
-        _said("rule", rules).alias("rule"),
-    ]
+def _readings(rules: Rules) -> pl.DataFrame:
+    """Give what each piece of evidence says: read plainly, then as said of the sender, then as
+    said for now only.
+    """
+    plain = rules.evidence.select("category", "certainty", "because", "rule")
+    category, rule = pl.col("category"), pl.col("rule")
+    of_sender = plain.with_columns(
+        category.replace(_MEANT_OF_SENDER), rule + " (said before any recipient was named)"
+    )
+    for_now = plain.with_columns(
+        category=pl.lit("server_error"), rule=rule + " (said for now only)"
+    )
+    return pl.concat([plain, of_sender, for_now]).with_columns(
+        category.cast(Category),
+        pl.col("certainty").cast(Certainty),
+        fault=category.replace_strict(FAULT_OF, return_dtype=Fault),
+    )
 
 
-def _in_context(rules: Rules) -> list[pl.Expr]:
-    """Turn around what the stage of the session, or a 4yz code, shows to mean something else.
+def _reading(rules: Rules) -> pl.Expr:
+    """Number the row of `_readings`: the stage of the session, or a 4yz code, may turn it around.
 
     Before any recipient was named, what is said is said of the sender. And "mailbox unavailable",
     said for now only, is no unknown user (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
     """
-    category = pl.col("category").cast(pl.String)
-    of_sender = category.replace_strict(_MEANT_OF_SENDER, default=None)
-    is_early = of_sender.is_not_null() & pl.col("_words").str.contains(_BEFORE_RCPT)
-    vague = pl.col("_phrase") >= rules.vague_from
-    for_now = (category == "unknown_user") & vague & pl.col("permanent").not_()
+    evidence, category = pl.col("_evidence"), rules.evidence["category"]
+    may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)), pl.Boolean())
+    is_early = pl.when(may_turn).then("_words").str.contains(_BEFORE_RCPT)
+    is_user = _looked_up(evidence, category == "unknown_user", pl.Boolean())
+    for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()
+    rows = pl.lit(rules.evidence.height, pl.UInt32)
+    return (
+        pl.when(is_early)
+        .then(evidence + rows)
+        .when(for_now)
+        .then(evidence + rows * 2)
+        .otherwise(evidence)
+    )
+
+
+def _cause(rules: Rules) -> list[pl.Expr]:
+    """Look up what the deciding evidence says."""
+    readings = _readings(rules)
+    category, fault, certainty, because, rule = (
+        _looked_up(pl.col("_reading"), readings[name], readings.schema[name]).alias(name)
+        for name in ("category", "fault", "certainty", "because", "rule")
+    )
+    unclassified = pl.when(_is_failure()).then(pl.lit("unclassified", Category))
     return [
-        pl.when(is_early)
-        .then(of_sender)
-        .when(for_now)
-        .then(pl.lit("server_error"))
-        .otherwise(category)
-        .cast(Category)
-        .alias("category"),
-        pl.when(is_early)
-        .then(pl.col("rule") + " (said before any recipient was named)")
-        .when(for_now)
-        .then(pl.col("rule") + " (said for now only)")
-        .otherwise("rule")
-        .alias("rule"),
+        pl.coalesce(category, unclassified),
+        fault.fill_null(pl.lit("none", Fault)),
+        certainty.fill_null(pl.lit("none", Certainty)),
+        because,
+        rule,
     ]
 
 
-def _said(column: str, rules: Rules, evidence: pl.Expr | None = None) -> pl.Expr:
-    numbers = pl.Series(range(rules.evidence.height), dtype=pl.UInt32)
-    number = pl.col("_evidence") if evidence is None else evidence
-    return number.replace_strict(numbers, rules.evidence[column], default=None)
+def _looked_up(number: pl.Expr, column: pl.Series, dtype: pl.DataType) -> pl.Expr:
+    numbers = pl.Series(range(len(column)), dtype=pl.UInt32)
+    return number.replace_strict(numbers, column, default=None, return_dtype=dtype)
 
 
 def _permanent() -> pl.Expr:
@@ -210,33 +232,32 @@ def _permanent() -> pl.Expr:
     reply_class = pl.col("reply_code") // 100
     enhanced_class = pl.col("enhanced_code").str.head(1).cast(pl.Int16, strict=False)
     code_class = pl.coalesce(reply_class, enhanced_class)
-    return code_class.replace_strict({5: True, 4: False}, default=None)
+    return pl.when(code_class.is_in([4, 5])).then(code_class == 5)
 
 
 def _conflict(rules: Rules) -> pl.Expr:
     """True where the code blames the recipient and the text does not, or the other way round."""
-    by_code = _said("category", rules, _by_code(rules))
-    blamed = by_code.replace_strict(FAULT_OF, default=None)
-    is_exact = by_code != "policy_refused"
+    category = rules.evidence["category"]
+    blames = category.replace_strict(FAULT_OF) == "recipient"
+    is_exact = category != "policy_refused"
+    by_code = _looked_up(pl.col("_by_code"), blames.set(~is_exact, None), pl.Boolean())
     by_text = (pl.col("certainty") == "text") & (pl.col("fault") != "none")
-    differs = (blamed == "recipient") != (pl.col("fault") == "recipient")
-    return (by_text & is_exact & differs).fill_null(False)
+    return (by_text & (by_code != (pl.col("fault") == "recipient"))).fill_null(False)
 
 
 def _named(text: pl.Expr, table: str) -> pl.Expr:
     """Give the name of the first entry of a table whose words stand in the text, as words begin."""
+    entries = knowledge.table(table)
     beginnings = [
         (edge + word, name)
-        for name, entry in knowledge.table(table).items()
+        for name, entry in entries.items()
         for word in entry
         for edge in (_EDGES if word[0].isalnum() else ("",))
     ]
     words, names = (list(column) for column in zip(*beginnings, strict=True))
-    found = (pl.lit(" ") + text).str.extract_many(
-        pl.lit(pl.Series(words)).implode(), overlapping=True
-    )
-    first = found.list.eval(pl.element().cast(pl.Enum(words)).to_physical()).list.min()
-    return first.cast(pl.UInt32).replace_strict(
+    anywhere = "|".join(re.escape(word) for entry in entries.values() for word in entry)
+    named = pl.when(text.str.contains(anywhere)).then(pl.lit(" ") + text)
+    return knowledge.first_of(named, words).replace_strict(
         pl.Series(range(len(words)), dtype=pl.UInt32), pl.Series(names), default=None
     )
 
@@ -245,10 +266,8 @@ def _provider() -> pl.Expr:
     """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
     host = pl.col("remote_mta").str.to_lowercase()
     domain = pl.col("recipient").str.extract("(@[^@]*)$").str.to_lowercase()
-    sources = (host, domain, pl.col("_text"))
-    return pl.coalesce(_named(source, "providers.toml") for source in sources)
+    return pl.coalesce(_named(source, "providers.toml") for source in (host, domain, _TEXT))
 
 
 def _blocklist() -> pl.Expr:
-    named = _named(pl.col("_text"), "blocklists.toml")
-    return pl.when(pl.col("category") == "blocklisted").then(named)
+    return _named(pl.when(pl.col("category") == "blocklisted").then(_TEXT), "blocklists.toml")

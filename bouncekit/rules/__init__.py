@@ -187,7 +187,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     ).with_columns(key=reply_text.words(pl.col("spelling")))
     _check_telling(frame, phrases)
     bare = pl.col("key").str.strip_chars()
-    return frame.select(
+    literals = frame.select(
         pl.when(bare.str.contains(_WITHOUT_BLANKS)).then(bare).otherwise("key").alias("key"),
         pl.lit("phrase").alias("kind"),
         pl.lit("text").alias("certainty"),
@@ -195,6 +195,16 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
         pl.col("spelling").alias("because"),
         "rule",
     ).unique("key", keep="first", maintain_order=True)
+    keys = literals["key"].to_list()
+    # Where one stands inside another of lower precedence, the other can never win.
+    return literals.filter(first_of(pl.col("key"), keys) == pl.int_range(pl.len()))
+
+
+def first_of(text: pl.Expr, keys: Sequence[str]) -> pl.Expr:
+    """Give the number of the first of all keys that stand in the text (UInt32), in one pass."""
+    found = text.str.extract_many(pl.lit(pl.Series(keys)).implode(), overlapping=True)
+    numbers = pl.element().cast(pl.Enum(keys)).to_physical()
+    return found.list.eval(numbers).list.min().cast(pl.UInt32)
 
 
 def _check_telling(frame: pl.DataFrame, phrases: Sequence[Phrase]) -> None:
