@@ -8,6 +8,8 @@ Those that end in `_of` take a text that is `lowered` already, so that it is low
 
 import polars as pl
 
+from bouncekit.escapes import unescaped
+
 # Longer texts are bounce mails pasted whole; the reason stands in their first few thousand signs.
 LONGEST_TEXT = 4_000
 
@@ -72,6 +74,7 @@ _BLOCKLIST_HOSTS = {
         ("surriel", "com"),
         ("openspf", "org"),
         ("openspf", "net"),
+        ("manitu", "net"),
     )
 }
 
@@ -85,7 +88,7 @@ _FILLERS = (
     "ist|wurde|wurden|wird|werden|worden|sind|hat|est|ete|sont|esta|es|ha|han|sido|fue|foi|"
     "sono|stato|stata|jest|zostal|zostala|zostalo|werd|wordt|zijn"
 )
-_MARKS = r"""[,;:()\[\]<>"'`´’‘“”„«»!?*{}|~=_#/\\&+^$%–—-]"""
+_MARKS = r"""[,;:()\[\]<>"'`´’‘“”„«»…·•。，、：；（）！？【】!?*{}|~=_#/\\&+^$%–—-]"""
 _ADDRESS = r"""[^\s<>()\[\]"',;:]*@[^\s<>()\[\]"',;:]*"""
 _URL = r"https?://\S*|(?:[a-z0-9-]+\.)+[a-z0-9-]+/\S*"
 # A host name ends in a short label or holds a hyphen. RESOLVER.ADR.RecipNotFound is none of them.
@@ -99,14 +102,21 @@ _ATTEMPT = (
     r"(?:to )?(?:reach|contact|send|deliver|write)\b"
 )
 _CODES = r"[2345][0-9][0-9]|[245]\.[0-9]{1,3}\.[0-9]{1,3}"
+# How many, but not OU-001.
+_NUMBER = r"[ (\[#][0-9]+\b"
+# What stands around a reply in logs, and ESMTP's own: `MAIL FROM:<...> SIZE=5050`, `helo=<...>`.
+_PARAMETER = r"\b(?:size|helo|proto|from|to|relay)=\S*"
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
 # only inside a word.
 _NOT_A_BLANK = (
-    rf"{_ATTEMPT}|{_URL}|{_ADDRESS}|{_HOST}|\b(?:{_CODES})\b|(?:\b|_)(?:{_FILLERS})(?:\b|_)"
-    rf"|{_MARKS}|[^\S ]|\p{{Cc}}|\p{{Cf}}|  |\.{{2,}}|(?:^|\s)\.|\.(?:\s|$)"
+    rf"{_ATTEMPT}|{_PARAMETER}|{_URL}|{_ADDRESS}|{_HOST}|\b(?:{_CODES})\b|(?:\b|_)(?:{_FILLERS})(?:\b|_)"
+    rf"|{_MARKS}|[^\S ]|\p{{Cc}}|\p{{Cf}}|  |\.{{2,}}|(?:^|\s)\.|\.(?:\s|$)|{_NUMBER}"
 )
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.
 _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
+
+# What a sending system says around the reply: Cisco puts the name of a code before each quotation.
+_AROUND = {"unknown address error": " ", "e-mail": "email"}
 
 # The most frequent noise is dropped first, in one pass with the letters: the fewer matches are left
 # for the expression above, the faster it is. Exim logs the end of a line as two letters.
@@ -114,7 +124,7 @@ _DROPPED = (
     *(f" {word} " for word in ("the", "is", "to", "your", "of", "has", "this", "for", "a", "you")),
     *(", ", ": ", ". ", " <", "> ", " (", ") ", "\n", r"\n", r"\r"),
 )
-_REWRITTEN = _LATIN | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
+_REWRITTEN = _LATIN | _AROUND | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
 
 
 def reply_code(reply: pl.Expr) -> pl.Expr:
@@ -158,8 +168,8 @@ def words(reply: pl.Expr) -> pl.Expr:
 
 
 def lowered(reply: pl.Expr) -> pl.Expr:
-    """Give the text in lower case, as far as it is looked at."""
-    return _bounded(reply).str.to_lowercase()
+    """Give the text unescaped and in lower case, as far as it is looked at."""
+    return unescaped(_bounded(reply)).str.to_lowercase()
 
 
 def words_of(text: pl.Expr) -> pl.Expr:

@@ -1,0 +1,69 @@
+"""Letters that arrive escaped: exports pass replies through HTML, MIME and wrong code pages.
+
+`unescaped` turns back HTML entities (`&uuml;`), UTF-8 that was read as Windows-1252 (`Ã¼`),
+quoted-printable (`=C3=BC`) and the encoded words of RFC 2047 (`=?utf-8?B?...?=`), as far as it
+needs no knowledge of other character sets. Few replies need it, so few are looked at twice.
+"""
+
+from html.entities import codepoint2name
+
+import polars as pl
+
+_LETTERS = "".join(map(chr, [*range(0xA0, 0x180), *range(0x400, 0x460)]))
+
+_MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#39;": "'", "&apos;": "'"}
+_SIGNS = {"=20": " ", "=3D": "=", "=3d": "="}
+
+
+def _read_as_windows(letter: str) -> str:
+    """Give what a letter's UTF-8 bytes look like to a program that expects Windows-1252."""
+    return "".join(
+        bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in letter.encode()
+    )
+
+
+def _escapes() -> dict[str, str]:
+    """Give every escaped form of every letter, and the letter."""
+    forms = _MARKS | _SIGNS
+    for letter in _LETTERS:
+        quoted = "".join(f"={byte:02X}" for byte in letter.encode())
+        written = [_read_as_windows(letter), quoted, quoted.lower()]
+        written += [f"&#{ord(letter)};", f"&#x{ord(letter):x};", f"&#x{ord(letter):X};"]
+        if ord(letter) in codepoint2name:
+            written.append(f"&{codepoint2name[ord(letter)]};")
+        forms |= dict.fromkeys(written, letter)
+    return forms
+
+
+_ESCAPES = _escapes()
+_ESCAPED = r"&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
+_SOFT_BREAK = r"=\r?\n"
+_BASE64_WORD = r"=\?(?i:utf-8|us-ascii)\?[bB]\?([A-Za-z0-9+/=]+)\?="
+_QUOTED_WORD = r"=\?[A-Za-z0-9-]+\?[qQ]\?([^?]*)\?="
+
+
+def unescaped(reply: pl.Expr) -> pl.Expr:
+    """Give the text with its letters as they were meant; what holds no escape stays as it is.
+
+    >>> pl.select(unescaped(pl.lit("550 Postfach &uuml;berf=C3=BCllt"))).item()
+    '550 Postfach überfüllt'
+    >>> pl.select(unescaped(pl.lit("=?utf-8?B?NTUwIHVzZXIgdW5rbm93bg==?="))).item()
+    '550 user unknown'
+    """
+    escaped = pl.when(reply.str.contains(_ESCAPED)).then(reply)
+    whole = _words_decoded(escaped.str.replace_all(_SOFT_BREAK, ""))
+    return pl.coalesce(whole.str.replace_many(_ESCAPES, leftmost=True), reply)
+
+
+def _words_decoded(text: pl.Expr) -> pl.Expr:
+    """Decode the encoded words of RFC 2047: base64 (UTF-8 only), and the letter Q's underscores."""
+    data = text.str.extract_all(_BASE64_WORD)
+    bare = pl.element().str.extract(_BASE64_WORD).str.decode("base64", strict=False)
+    decoded = data.list.eval(bare.cast(pl.String, strict=False)).list.join(" ", ignore_nulls=True)
+    return (
+        pl.when(data.list.len() > 0)
+        .then(pl.concat_str(text.str.replace_all(_BASE64_WORD, " "), decoded).str.strip_chars())
+        .when(text.str.contains(_QUOTED_WORD))
+        .then(text.str.replace_all(_QUOTED_WORD, "${1}").str.replace_all("_", " ", literal=True))
+        .otherwise(text)
+    )
