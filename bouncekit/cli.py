@@ -4,6 +4,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +19,8 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
 
     from bouncekit.read import Reading
 
-# An example is there to recognise a reply by, not to read it whole.
-LONGEST_EXAMPLE = 100
+# Characters in a line of an example, beside the margin of a table.
+EXAMPLE_WIDTH = 66
 # A run that would remove more of a list than this is more often a mistake than a dead list.
 LOUD_SHARE = 0.3
 
@@ -210,7 +211,7 @@ def check_rules(
     decisive = {*won["rule"], *shadowed["rule"]}
     idle = [phrase.rule for phrase in phrases if phrase.rule not in decisive]
     if idle:
-        _say(_listed("These phrases won no reply there", idle))
+        _say("\n" + _listed("These phrases won no reply there", idle))
 
 
 @rules_app.command("draft")
@@ -231,6 +232,8 @@ def draft_rules(
 
     if output.exists():  # it may hold hours of somebody's work
         raise BouncekitError(f"{output}: is there already; choose another file with -o.")
+    if rules is not None:
+        own_rules.own_phrases(rules)  # a mistake in there is told before anything is read
     templates = unclassified(classified(_replies(exports, source, tz, mapping), rules=rules))
     proposed = own_rules.proposals(templates, at_most)
     with whole_file(output) as path:
@@ -360,7 +363,7 @@ def _changes(changes: "pl.DataFrame", rows: int) -> str:
     head = f"{events:,} of {_many(rows, 'event')} change{'s' * (events == 1)}:"
     wide = max(len(f"{events:,}"), len("events"))
     lines = [f"{'events':>{wide}}  templates  category", *_change_lines(changes, wide)]
-    return "\n".join(["", head, "", *lines])
+    return "\n".join(["", head, "", *lines]).rstrip()
 
 
 def _change_lines(changes: "pl.DataFrame", wide: int) -> "Iterator[str]":
@@ -373,7 +376,9 @@ def _change_lines(changes: "pl.DataFrame", wide: int) -> "Iterator[str]":
             faults = f"{row['was_fault']} -> {row['fault']}{means}{touched if means else ''}"
             yield f"{margin}{'!' if means else ' '} fault    {faults}"
         yield f"{margin}  rule     {row['rule']}"
-        yield f"{margin}  example  {row['example'][:LONGEST_EXAMPLE]}\n"
+        first, *more = wrap(row["example"], EXAMPLE_WIDTH, max_lines=3, placeholder=" ...")
+        yield "\n".join([f"{margin}  example  {first}", *(f"{margin}{' ' * 11}{m}" for m in more)])
+        yield ""
 
 
 def _listed(title: str, items: list[str]) -> str:
