@@ -1,9 +1,10 @@
-"""The command line: explain, codes, classify, decide, report, lab."""
+"""The command line: explain, codes, classify, decide, report, lab, rules."""
 
 import os
 import sys
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +13,14 @@ from bouncekit.errors import BouncekitError
 from bouncekit.files import printable
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
+    from collections.abc import Iterator
+
     import polars as pl
 
     from bouncekit.read import Reading
 
+# Characters in a line of an example, beside the margin of a table.
+EXAMPLE_WIDTH = 66
 # A run that would remove more of a list than this is more often a mistake than a dead list.
 LOUD_SHARE = 0.3
 
@@ -26,6 +31,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+rules_app = typer.Typer(
+    help="Rules of your own: check them, see what they change, draft new ones.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(rules_app, name="rules")
 
 Exports = Annotated[
     list[str],
@@ -173,6 +185,67 @@ def lab(
     open_lab(exports or [], folder)
 
 
+@rules_app.command("check")
+def check_rules(
+    rules: Annotated[Path, typer.Argument(help="The TOML file of your own phrases.")],
+    exports: Annotated[
+        list[str] | None,
+        typer.Argument(help="Exports to try them on; a CSV with a column of replies will do."),
+    ] = None,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+) -> None:
+    """Check a file of your own rules, and show what it would change in your exports."""
+    from bouncekit import own_rules
+
+    shadowed = own_rules.check(rules)
+    phrases = own_rules.own_phrases(rules)
+    _say(_checked(rules, len(phrases), shadowed))
+    if not exports:
+        return
+    frame = _replies(exports, source, tz, mapping)
+    won = own_rules.won(frame, rules)
+    changes = won.filter(won["was"].ne_missing(won["becomes"]))
+    _say(_changes(changes, frame.height))
+    decisive = {*won["rule"], *shadowed["rule"]}
+    idle = [phrase.rule for phrase in phrases if phrase.rule not in decisive]
+    if idle:
+        _say("\n" + _listed("These phrases won no reply there", idle))
+
+
+@rules_app.command("draft")
+def draft_rules(
+    exports: Exports,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The TOML file to begin with.")],
+    at_most: Annotated[int, typer.Option(min=1, help="How many replies to propose.")] = 50,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Write the most frequent replies without a cause as a file, ready to become rules."""
+    from bouncekit import own_rules
+    from bouncekit.classify import classify as classified
+    from bouncekit.counts import unclassified
+    from bouncekit.files import whole_file
+
+    if output.exists():  # it may hold hours of somebody's work
+        raise BouncekitError(f"{output}: is there already; choose another file with -o.")
+    if rules is not None:
+        own_rules.own_phrases(rules)  # a mistake in there is told before anything is read
+    templates = unclassified(classified(_replies(exports, source, tz, mapping), rules=rules))
+    proposed = own_rules.proposals(templates, at_most)
+    with whole_file(output) as path:
+        path.write_text(own_rules.draft(templates, at_most), encoding="utf-8")
+    without, covered = int(templates["events"].sum()), int(proposed["events"].sum())
+    _say(
+        f"{_many(without, 'event')} without a cause, in {_many(templates.height, 'template')}. "
+        f"Wrote {_many(proposed.height, 'phrase')} for {covered:,} of them to {output}: "
+        "it says how they become rules."
+    )
+
+
 def main() -> None:
     """Run the command line; trouble that a user can mend is one sentence and exit code 2."""
     try:
@@ -201,6 +274,29 @@ def _read(
     from bouncekit.read import load
 
     return load(*exports, source=source, tz=tz, mapping=_mapping(mapping))
+
+
+def _replies(
+    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+) -> "pl.DataFrame":
+    """Read exports, or plain tables of replies where there are no addresses; tell what was read."""
+    import polars as pl
+
+    from bouncekit.own_rules import replies
+    from bouncekit.read.files import NotOursError
+
+    try:
+        reading = _read(exports, source, tz, mapping)
+    except NotOursError:
+        heading = (_mapping(mapping) or {}).get("reply")
+        tables = [replies(export, heading) for export in exports]
+        if any(table is None for table in tables):
+            raise
+        frame = pl.concat(table for table in tables if table is not None)
+        _say(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
+        return frame
+    _say(reading.summary)
+    return reading.frame
 
 
 def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
@@ -245,6 +341,52 @@ def _warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:
         many = "recipient" if row["recipients"] == 1 else "recipients"
         touched = f"{row['recipients']:,} {many}{last}"
         _say(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
+
+
+def _checked(rules: Path, phrases: int, shadowed: "pl.DataFrame") -> str:
+    """Say what the check of a file of rules found."""
+    if not phrases:
+        return f"{rules}: usable; it holds no phrase yet."
+    many = f"{rules}: usable; {_many(phrases, 'phrase')} of your own"
+    if shadowed.is_empty():
+        return f"{many}, each wins its own example."
+    lost = [f"{row['rule']}  (by {row['won_by']})" for row in shadowed.iter_rows(named=True)]
+    way_out = "The example of these is won by another of your phrases: move them up or narrow that"
+    return f"{many}.\n{_listed(way_out, lost)}"
+
+
+def _changes(changes: "pl.DataFrame", rows: int) -> str:
+    """Say which rows change their category, a line or three for each kind of change."""
+    if changes.is_empty():
+        return f"Nothing changes: none of {_many(rows, 'event')} gets another category."
+    events = int(changes["events"].sum())
+    head = f"{events:,} of {_many(rows, 'event')} change{'s' * (events == 1)}:"
+    wide = max(len(f"{events:,}"), len("events"))
+    lines = [f"{'events':>{wide}}  templates  category", *_change_lines(changes, wide)]
+    return "\n".join(["", head, "", *lines]).rstrip()
+
+
+def _change_lines(changes: "pl.DataFrame", wide: int) -> "Iterator[str]":
+    margin = " " * (wide + len("  templates  "))
+    for row in changes.iter_rows(named=True):
+        yield f"{row['events']:>{wide},}  {row['templates']:>9,}  {row['was']} -> {row['becomes']}"
+        if row["was_fault"] != row["fault"] or row["effect"]:
+            means = f": this {row['effect']}" if row["effect"] else ""
+            touched = f" ({_many(row['recipients'], 'recipient')})" if "recipients" in row else ""
+            faults = f"{row['was_fault']} -> {row['fault']}{means}{touched if means else ''}"
+            yield f"{margin}{'!' if means else ' '} fault    {faults}"
+        yield f"{margin}  rule     {row['rule']}"
+        first, *more = wrap(row["example"], EXAMPLE_WIDTH, max_lines=3, placeholder=" ...")
+        yield "\n".join([f"{margin}  example  {first}", *(f"{margin}{' ' * 11}{m}" for m in more)])
+        yield ""
+
+
+def _listed(title: str, items: list[str]) -> str:
+    return "\n".join([f"{title}:", *(f"  {item}" for item in items)])
+
+
+def _many(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def _flat(frame: "pl.DataFrame") -> "pl.DataFrame":

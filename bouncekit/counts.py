@@ -3,8 +3,12 @@
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.mask import mask
 from bouncekit.reply import template
 from bouncekit.schema import ACTION_OF, BOUNCES, CLASSIFICATION, NO_FAILURE, Action
+
+# What mask() leaves of a local part that stands alone.
+_MASKED_USER = r"\b\w\*\*\*"
 
 _DERIVED = {
     "action": pl.col("category").cast(pl.String).replace_strict(ACTION_OF, return_dtype=Action),
@@ -57,14 +61,42 @@ def failures(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
 def unclassified(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Group the replies that nothing could be read from into masked templates, most frequent first.
 
-    Gives `template` (String, without addresses, hosts and ids: safe to show), `reply_code`,
-    `events` (UInt32): the material for rules of one's own.
+    Gives `template` (String, without addresses, hosts and ids), `reply_code` (Int16), `events`
+    (UInt32), `recipients` (UInt32: how many different ones, if the frame has them) and `example`
+    (String: one of the replies, addresses masked). Safe to show, and the material for rules of
+    one's own: `bouncekit rules draft` writes it as a file of them.
     """
     return (
-        failures(frame)
-        .filter(pl.col("category") == "unclassified")
-        .group_by(template(pl.col("reply")), "reply_code")
-        .agg(events=pl.len())
+        with_template(failures(frame).filter(pl.col("category") == "unclassified"), "reply_code")
+        .group_by("template", "reply_code")
+        .agg(pl.len().alias("events"), *recipients(frame), pl.col("reply").min().alias("example"))
         .sort("events", "template", "reply_code", descending=[True, False, False])
         .collect(engine="streaming")
     )
+
+
+def with_template(lazy: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
+    """Give replies to show and to group by, beside those `columns` of the frame.
+
+    Gives `reply` (String, addresses masked, those too that are named by their local part alone),
+    `template` (String) and, where the frame has recipients, `recipient` (UInt64, a number for
+    each of them). Costs far more than to classify: meant for the few rows to be shown.
+    """
+    names = lazy.collect_schema().names()
+    if "recipient" not in names:
+        shown = mask(lazy.select("reply", *columns))
+        return shown.with_columns(template(pl.col("reply")))
+    who = pl.when(pl.col("recipient").is_not_null()).then(pl.col("recipient").hash())
+    return (
+        mask(lazy.select("reply", "recipient", *columns, who.alias("_who")))
+        .with_columns(template(pl.col("reply")).str.replace_all(_MASKED_USER, "<user>"))
+        .with_columns(recipient="_who")
+        .drop("_who")
+    )
+
+
+def recipients(frame: pl.DataFrame | pl.LazyFrame) -> list[pl.Expr]:
+    """Count the different recipients (UInt32), if the frame has any to count."""
+    if "recipient" not in frame.lazy().collect_schema().names():
+        return []
+    return [pl.col("recipient").drop_nulls().n_unique().alias("recipients")]

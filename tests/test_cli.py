@@ -1,6 +1,7 @@
 """The command line, as users call it: in a process of its own."""
 
 import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,147 @@ def test_decide_tells_what_changed_since_the_last_list(export: Path, tmp_path: P
     last.write_text("email\ngone@example.org\nold@example.org\n")
     done = bouncekit("decide", export, "--previous", last, "-o", tmp_path / "remove.csv")
     assert "1 added, 1 kept, 1 withdrawn." in done.stdout
+
+
+OWN = """\
+[mailbox_full]
+"quite odd" = "550 quite odd"
+"box brimming" = "552 box brimming"
+
+[unknown_user]
+"blocked using" = "554 blocked using"
+
+[moved]
+"very odd indeed" = "550 quite odd indeed, very odd indeed"
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN, encoding="utf-8")
+    return path
+
+
+def test_rules_check_alone_checks_the_file(own: Path) -> None:
+    done = bouncekit("rules", "check", own)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usable; 4 phrases of your own" in done.stdout
+    assert "  moved: very odd indeed  (by mailbox_full: quite odd)\n" in done.stdout
+
+
+def test_rules_check_shows_what_changes_in_an_export(own: Path, export: Path) -> None:
+    done = bouncekit("rules", "check", own, export)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Read 5 rows from 1 file" in done.stdout
+    assert (
+        done.stdout.partition("3 of 5 events change:\n\n")[2]
+        == """\
+events  templates  category
+     3          1  blocklisted -> unknown_user
+                   ! fault    sender -> recipient: this may remove addresses (3 recipients)
+                     rule     unknown_user: blocked using
+                     example  554 5.7.1 client host [<ip>] blocked using <host>
+
+These phrases won no reply there:
+  mailbox_full: quite odd
+  mailbox_full: box brimming
+"""
+    )
+
+
+def test_the_readme_shows_what_rules_check_really_says(tmp_path: Path) -> None:
+    readme = (DATA.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Rules of your own")[2].partition("\n## ")[0]
+    own, shown = re.findall(r"```(?:toml|console)\n(.*?)```", section, re.DOTALL)
+    command, _, said = shown.partition("\n")
+    assert command == "$ bouncekit rules check my.toml data/article_replies.csv"
+    (path := tmp_path / "my.toml").write_text(own, encoding="utf-8")
+    done = bouncekit("rules", "check", path, DATA / "article_replies.csv")
+    assert done.stdout.replace(str(path), "my.toml") == said
+
+
+def test_rules_check_takes_a_plain_table_of_replies(own: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "replies.csv"
+    plain.write_text("reply\n550 quite odd\n550 5.1.1 user unknown\n")
+    done = bouncekit("rules", "check", own, plain)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Read 2 replies without addresses." in done.stdout
+    assert "1 of 2 events changes:" in done.stdout
+    assert "! fault    none -> recipient: this may remove addresses\n" in done.stdout
+
+
+def test_rules_check_says_that_nothing_changes(tmp_path: Path, export: Path) -> None:
+    (own := tmp_path / "own.toml").write_text('[unknown_user]\n"user unknown" = "user unknown"\n')
+    done = bouncekit("rules", "check", own, export)
+    assert done.stdout.endswith("Nothing changes: none of 5 events gets another category.\n")
+
+
+def test_a_draft_of_rules_is_checked_used_and_never_overwritten(tmp_path: Path) -> None:
+    plain, own = tmp_path / "replies.csv", tmp_path / "own.toml"
+    plain.write_text("reply\n550 <ann@example.org> quite odd gate\n550 5.1.1 user unknown\n")
+    done = bouncekit("rules", "draft", plain, "-o", own)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 event without a cause, in 1 template. Wrote 1 phrase for 1 of them" in done.stdout
+    assert bouncekit("rules", "check", own, plain).returncode == 0
+
+    line = '"quite odd gate" = "550 <address> quite odd gate"\n'
+    text = own.read_text(encoding="utf-8")
+    assert f"# 1 event\n# {line}" in text
+    own.write_text(text.replace("[moved]\n", f"[moved]\n{line}"), encoding="utf-8")
+    done = bouncekit("rules", "check", own, plain)
+    assert "unclassified -> moved" in done.stdout
+
+    done = bouncekit("rules", "draft", plain, "-o", own)
+    assert done.returncode == 2
+    assert "own.toml: is there already; choose another file with -o." in done.stderr
+    assert line in own.read_text(encoding="utf-8")
+
+
+def test_own_rules_decide_wherever_they_are_given(own: Path, export: Path, tmp_path: Path) -> None:
+    reply = "554 5.7.1 Client host blocked using zen.spamhaus.org"
+    assert "unknown_user: blocked using" in bouncekit("explain", reply, "--rules", own).stdout
+
+    out = tmp_path / "out.csv"
+    assert bouncekit("classify", export, "-o", out, "--rules", own).returncode == 0
+    assert pl.read_csv(out)["category"].to_list()[2:] == ["unknown_user"] * 3
+
+    listed = tmp_path / "remove.csv"
+    assert bouncekit("decide", export, "-o", listed, "--rules", own).returncode == 0
+    assert pl.read_csv(listed).height == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rules", "check", "{bad}"],
+        ["rules", "check", "{bad}", "{export}"],
+        ["rules", "draft", "{export}", "-o", "{out}", "--rules", "{bad}"],
+        ["explain", "550 no", "--rules", "{bad}"],
+        ["classify", "{export}", "-o", "{out}", "--rules", "{bad}"],
+        ["decide", "{export}", "-o", "{out}", "--rules", "{bad}"],
+    ],
+    ids=" ".join,
+)
+def test_bad_rules_are_one_sentence_and_write_nothing(
+    arguments: list[str], export: Path, tmp_path: Path
+) -> None:
+    bad, out = tmp_path / "bad.toml", tmp_path / "out.csv"
+    bad.write_text('[unknown_usr]\n"x y" = "x y"\n')
+    done = bouncekit(*(a.format(bad=bad, export=export, out=out) for a in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"bouncekit: {bad}: [unknown_usr] is no category; use one of")
+    assert done.stderr.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("make", ["not_there", "empty", "binary", "without_addresses"])
+def test_rules_check_names_an_export_it_cannot_read(make: str, own: Path, tmp_path: Path) -> None:
+    path = globals()[make](tmp_path)
+    done = bouncekit("rules", "check", own, path)
+    assert done.returncode == 2
+    assert path.name in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def not_there(folder: Path) -> Path:

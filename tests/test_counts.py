@@ -113,11 +113,46 @@ def test_what_nobody_could_name_is_grouped_without_addresses() -> None:
         None,
     ]
     got = unclassified(classify(pl.DataFrame({"reply": replies})))
-    assert got.rows() == [
+    assert got.drop("example").rows() == [
         ("550 <address> quite odd at <host> [<ip>] id <id>", 550, 2),
         (None, None, 1),
         ("550 another oddity", 550, 1),
     ]
+    assert got["example"][0] == (
+        "550 <a***@e***.org> quite odd at mx1.example.net [192.0.2.7] id 4ABCDEF0123"
+    )
+
+
+def test_what_nobody_could_name_counts_its_recipients_and_hides_bare_local_parts() -> None:
+    frame = pl.DataFrame(
+        {
+            "reply": [
+                "550 nothing for ann.lee",
+                "550 nothing for bob.ray",
+                "550 nothing for bob.ray",
+                "550",
+            ],
+            "recipient": [
+                "ann.lee@example.org",
+                "bob.ray@example.org",
+                "bob.ray@example.org",
+                None,
+            ],
+        }
+    )
+    got = unclassified(classify(frame))
+    assert got.rows() == [
+        ("550 nothing for <user>", 550, 3, 2, "550 nothing for a***"),
+        ("550", 550, 1, 0, "550"),
+    ]
+    assert got.schema == {
+        "template": pl.String,
+        "reply_code": pl.Int16,
+        "events": pl.UInt32,
+        "recipients": pl.UInt32,
+        "example": pl.String,
+    }
+    assert unclassified(classify(frame.lazy())).equals(got)
 
 
 def test_time_is_counted_in_utc() -> None:
