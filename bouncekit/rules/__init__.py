@@ -4,7 +4,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -36,6 +36,7 @@ class Phrase:
     category: str
     text: str
     example: str
+    is_vague: bool = False  # of the layer that is asked last
 
     @property
     def rule(self) -> str:
@@ -60,7 +61,7 @@ class Rules:
     @property
     def vague(self) -> list[str]:
         """The ids of the rules whose words leave doubt."""
-        return _vague(self.phrases)
+        return [phrase.rule for phrase in self.phrases if phrase.is_vague]
 
     def numbers(self, kind: str) -> dict[str, int]:
         """Give the row number of each key of a kind: phrase, event, class, enhanced, reply ..."""
@@ -84,6 +85,8 @@ def with_own(path: str) -> Rules:
         return _with_text(path, Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
+    except IsADirectoryError:
+        raise BouncekitError(f"{path}: is a directory; name a file of rules in it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise BouncekitError(f"{path}: not readable as TOML: {problem}; mend it.") from None
 
@@ -115,14 +118,18 @@ def categories() -> dict[str, dict[str, str]]:
 
 
 def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
-    phrases = tuple(phrase for file, content in layers for phrase in _phrases(file, content))
+    *telling, vague = layers
+    phrases = (
+        *(phrase for file, content in telling for phrase in _phrases(file, content)),
+        *(replace(phrase, is_vague=True) for phrase in _phrases(*vague)),
+    )
     codes = _package_toml("codes.toml")
     literals = _literals(phrases, _package_toml("words.toml"))
     return Rules(
         phrases=phrases,
         evidence=pl.concat(
             [
-                literals,
+                literals.drop("is_vague"),
                 _lookup("event", "source_class", _CATEGORY_OF_EVENT),
                 _lookup("class", "source_class", _package_toml("source_classes.toml")),
                 _lookup("outranking", "enhanced_code", codes["outranks_general"]),
@@ -130,12 +137,8 @@ def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
                 _lookup("reply", "reply_code", codes["reply"]),
             ]
         ),
-        vague_from=literals.filter(~pl.col("rule").is_in(_vague(phrases))).height,
+        vague_from=literals.filter(~pl.col("is_vague")).height,
     )
-
-
-def _vague(phrases: Sequence[Phrase]) -> list[str]:
-    return [phrase.rule for phrase in phrases if phrase.file == LAYERS[-1]]
 
 
 def _lookup(kind: str, certainty: str, categories: dict[str, str]) -> pl.DataFrame:
@@ -183,6 +186,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
             "spelling": [spelling for spelling, _ in spelled],
             "category": [phrase.category for _, phrase in spelled],
             "rule": [phrase.rule for _, phrase in spelled],
+            "is_vague": [phrase.is_vague for _, phrase in spelled],
         }
     ).with_columns(key=reply_text.words(pl.col("spelling")))
     _check_telling(frame, phrases)
@@ -194,6 +198,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
         "category",
         pl.col("spelling").alias("because"),
         "rule",
+        "is_vague",
     ).unique("key", keep="first", maintain_order=True)
     keys = literals["key"].to_list()
     # Where one stands inside another of lower precedence, the other can never win.
