@@ -176,8 +176,8 @@ def code_against_text(frame: pl.DataFrame) -> alt.LayerChart:
     )
     across = _words_across("code_says", shown["code_says"], CATEGORIES)
     base = alt.Chart(shown).encode(
-        across.title("what the codes alone would have said"),
-        _categories_down("text_says", "what the text says"),
+        across.title("what the codes alone would have said" if shown.height else None),
+        _categories_down("text_says", "what the text says" if shown.height else None),
     )
     hollow, filled = base.transform_filter("datum.agree"), base.transform_filter("!datum.agree")
     dot = _dot(shown, SMALLEST_DOT)
