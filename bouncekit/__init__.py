@@ -11,7 +11,7 @@ incidents(bounces)      providers' outages; alerts(bounces): what you must mend 
 decide(bounces)         a verdict on each address, with the reason in words
 write_suppressions(...) the removal list as your mail service imports it
 
-reply_codes() and enhanced_codes() say what the codes mean; mask() makes addresses safe to show;
+reply_codes() and enhanced_codes() say what the codes mean, blocklists() where to ask for removal; mask() makes addresses safe to show;
 charts draws the frames above; use_theme() sets notebooks up. Frames are Polars, eager or lazy.
 """
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bouncekit.classify import classify
 from bouncekit.codes import enhanced_codes, reply_codes
 from bouncekit.counts import distribution, unclassified
+from bouncekit.details import blocklists
 from bouncekit.errors import BouncekitError
 from bouncekit.explain import explain
 from bouncekit.incidents import alerts, incidents
@@ -37,6 +38,7 @@ __all__ = [
     "BouncekitError",
     "Policy",
     "alerts",
+    "blocklists",
     "charts",
     "classify",
     "decide",

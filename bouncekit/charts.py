@@ -9,11 +9,23 @@ import polars.selectors as cs
 
 from bouncekit.errors import BouncekitError
 from bouncekit.mask import mask
-from bouncekit.schema import ACTION_OF, ACTIONS, CATEGORIES, FAULT_OF, FAULTS, VERDICTS
+from bouncekit.schema import (
+    ACTION_OF,
+    ACTIONS,
+    CATEGORIES,
+    CERTAINTIES,
+    FAULT_OF,
+    FAULTS,
+    VERDICTS,
+)
 from bouncekit.theme import (
     ACTION_OF_VERDICT,
     CELL,
+    HEADING_LINE,
+    HEADING_SPACE,
     ROOMY_ROW,
+    SMALLEST_DOT,
+    WIDE_CELL,
     action_colour,
     fault_colour,
     unknown_user_shade,
@@ -89,15 +101,9 @@ def codes_by_category(frame: pl.DataFrame) -> alt.LayerChart:
     data = _named_codes(_with_action(_finished(frame, "codes_by_category", needed)))
     top = _most(data, "code", 10)
     shown = _summed(_among(data, top, "code"), "events")
-    base = alt.Chart(shown).encode(
-        alt.X("code:N", title=None, axis=alt.Axis(orient="top", labelAngle=0)),
-        alt.Y("category:N", title=None, sort=list(CATEGORIES), axis=alt.Axis(grid=True)),
-    )
-    dots = base.mark_circle().encode(
-        action_colour(shown["action"]), alt.Size("events:Q", legend=None)
-    )
-    counts = base.mark_text(style="beside").encode(text=alt.Text("events:Q", format=",d"))
-    chart: alt.LayerChart = dots + counts
+    x = alt.X("code:N", title=None, axis=alt.Axis(orient="top", labelAngle=0))
+    base = alt.Chart(shown).encode(x, _categories_down("category"))
+    chart: alt.LayerChart = base.mark_circle().encode(*_dot(shown)) + _beside(base)
     return _titled(
         chart,
         "One code, many reasons",
@@ -133,6 +139,60 @@ def categories(frame: pl.DataFrame) -> alt.FacetChart:
         "Why it bounced, and whose fault that is",
         "Events by category; the colour says what to do about it",
         "Bars: the number of events by category, in groups by whose fault it is.",
+    )
+
+
+def certainties(frame: pl.DataFrame) -> alt.LayerChart:
+    """What the verdicts rest on: categories down; text, export and codes across.
+
+    `frame`: category Enum, certainty Enum, events UInt32.
+    """
+    needed = {"category": TEXT, "certainty": TEXT, "events": NUMBER}
+    shown = _summed(_with_action(_finished(frame, "certainties", needed)), "events")
+    across = _words_across("certainty", pl.Series(CERTAINTIES), CERTAINTIES)
+    base = alt.Chart(shown).encode(
+        across.scale(domain=list(CERTAINTIES)), _categories_down("category")
+    )
+    chart: alt.LayerChart = base.mark_circle().encode(*_dot(shown, SMALLEST_DOT)) + _beside(base)
+    return _titled(
+        chart,
+        "What the verdicts rest on",
+        "Events by category (down) and what decided it (across)" + _cut(shown, shown, "category"),
+        "A grid of dots: the number of events by category and by the evidence that decided it.",
+    )
+
+
+def code_against_text(frame: pl.DataFrame) -> alt.LayerChart:
+    """What the text says (down) and what the codes alone would have said (across, at most 12).
+
+    `frame`: code_says and text_says Enum (categories), events UInt32, as
+    `counts.code_against_text` gives them. Hollow where both ask for the same action.
+    """
+    needed = {"code_says": TEXT, "text_says": TEXT, "events": NUMBER}
+    data = _summed(_finished(frame, "code_against_text", needed), "events")
+    top = _most(data, "code_says", 12)
+    shown = _among(data, top, "code_says").with_columns(
+        action=_action("text_says"), agree=_action("code_says") == _action("text_says")
+    )
+    across = _words_across("code_says", shown["code_says"], CATEGORIES)
+    base = alt.Chart(shown).encode(
+        across.title("what the codes alone would have said" if shown.height else None),
+        _categories_down("text_says", "what the text says" if shown.height else None),
+    )
+    hollow, filled = base.transform_filter("datum.agree"), base.transform_filter("!datum.agree")
+    dot = _dot(shown, SMALLEST_DOT)
+    chart: alt.LayerChart = (
+        hollow.mark_point(style="arrived").encode(*dot)
+        + filled.mark_circle().encode(*dot)
+        + _beside(base)
+    )
+    return _titled(
+        chart,
+        "Where the codes mislead",
+        "Events that the text decided; filled: the codes alone ask for something else"
+        + _cut(top, data, "code_says"),
+        "A grid of dots: the number of events by what the text says and what the codes say.",
+        width=WIDE_CELL,
     )
 
 
@@ -497,9 +557,13 @@ def _named_codes(data: pl.DataFrame) -> pl.DataFrame:
 def _with_action(data: pl.DataFrame) -> pl.DataFrame:
     """The data with the action that each category asks for."""
     return data.with_columns(
-        pl.col("category").fill_null("unclassified"),
-        action=pl.col("category").replace_strict(ACTION_OF, default="none", return_dtype=pl.String),
+        pl.col("category").fill_null("unclassified"), action=_action("category")
     )
+
+
+def _action(category: str) -> pl.Expr:
+    """The action that the category in a column asks for."""
+    return pl.col(category).replace_strict(ACTION_OF, default="none", return_dtype=pl.String)
 
 
 def _ranked(data: pl.DataFrame, column: str, order: tuple[str, ...]) -> pl.DataFrame:
@@ -593,6 +657,35 @@ def _count(column: str, title: str | None = None) -> alt.X:
 def _time(column: str, title: str = "time (UTC)") -> alt.X:
     """The axis of a time, across, in UTC."""
     return alt.X(f"{column}:T", title=title, scale=alt.Scale(type="utc", padding=8))
+
+
+def _categories_down(column: str, title: str | None = None) -> alt.Y:
+    """A row for each category, in the order of the schema, with a line to follow across."""
+    return alt.Y(f"{column}:N", title=title, sort=list(CATEGORIES), axis=alt.Axis(grid=True))
+
+
+def _words_across(column: str, names: pl.Series, order: tuple[str, ...]) -> alt.X:
+    """A column for each name, above the grid, with each word of the name on a line of its own."""
+    most_breaks = names.str.count_matches("_").max()
+    space = HEADING_SPACE + HEADING_LINE * (most_breaks if isinstance(most_breaks, int) else 0)
+    axis = alt.Axis(
+        orient="top", labelAngle=0, labelExpr="split(datum.label, '_')", labelPadding=space
+    )
+    return alt.X(f"{column}:N", title=None, sort=list(order), axis=axis)
+
+
+def _dot(shown: pl.DataFrame, smallest: int = 0) -> tuple[alt.Color, alt.Size]:
+    """A dot in a grid: its colour says what to do, its size how often."""
+    size = alt.Size("events:Q", legend=None)
+    return action_colour(shown["action"]), size.scale(rangeMin=smallest) if smallest else size
+
+
+def _beside(base: alt.Chart) -> alt.Chart:
+    """The number beside each dot of a grid."""
+    counts: alt.Chart = base.mark_text(style="beside").encode(
+        text=alt.Text("events:Q", format=",d")
+    )
+    return counts
 
 
 def _by_order() -> alt.EncodingSortField:

@@ -6,6 +6,7 @@ from typing import overload
 
 import polars as pl
 
+from bouncekit import details
 from bouncekit import reply as reply_text
 from bouncekit import rules as knowledge
 from bouncekit.errors import BouncekitError
@@ -52,7 +53,8 @@ def classify(
 ) -> pl.DataFrame | pl.LazyFrame:
     """Add the cause of each reply to a frame that has a column `reply` (String).
 
-    Fills `reply_code` (Int16) and `enhanced_code` (String) from the text where they are null, and
+    Fills `reply_code` (Int16), `enhanced_code` and `sending_ip` (String: the one that a reply of
+    the sender's fault names) from the text where they are null, and
     adds the columns of `schema.CLASSIFICATION`. Rows that are no failure (deliveries, opens) get a
     null category and fault none. Other columns pass through; nothing is collected.
 
@@ -107,7 +109,10 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
             retry_after=reply_text.retry_after_of(_TEXT),
             provider=_provider(),
             conflict=_conflict(rules),
+            size_limit=details.size_limit(_where("category", ["message_too_large"])),
+            sending_ip=_filled("sending_ip", names, details.named_ip(_where("fault", ["sender"]))),
         )
+        .with_columns(listed=details.listed(_REPLY, pl.col("blocklist")))
         .drop("_text", "_words", "_phrase", "_by_code", "_evidence", "_reading", *absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
@@ -117,7 +122,7 @@ def _with_codes(lazy: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
     """Fill the codes from the text; a reply that has its code is not looked at again."""
     codes = {"reply_code": reply_text.REPLY_CODE, "enhanced_code": reply_text.ENHANCED_CODE}
     for name, patterns in codes.items():
-        given = pl.col(name).cast(BOUNCES[name], strict=False) if name in names else pl.lit(None)
+        given = _filled(name, names, pl.lit(None, BOUNCES[name]))
         lazy = lazy.with_columns(given.cast(pl.String).alias(name))
         for pattern in patterns:
             unread = pl.when(pl.col(name).is_null()).then(_TEXT)
@@ -125,6 +130,11 @@ def _with_codes(lazy: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
     return lazy.with_columns(
         pl.col("reply_code").cast(pl.Int16), reply_text.dotted(pl.col("enhanced_code"))
     )
+
+
+def _filled(name: str, names: list[str], found: pl.Expr) -> pl.Expr:
+    given = [pl.col(name).cast(BOUNCES[name], strict=False)] if name in names else []
+    return pl.coalesce(*given, found)
 
 
 def _evidence(rules: Rules) -> pl.Expr:
@@ -245,9 +255,8 @@ def _conflict(rules: Rules) -> pl.Expr:
     return (by_text & (by_code != (pl.col("fault") == "recipient"))).fill_null(False)
 
 
-def _named(text: pl.Expr, table: str) -> pl.Expr:
-    """Give the name of the first entry of a table whose words stand in the text, as words begin."""
-    entries = knowledge.table(table)
+def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
+    """Give the name of the first entry whose words stand in the text, as words begin."""
     beginnings = [
         (edge + word, name)
         for name, entry in entries.items()
@@ -266,8 +275,16 @@ def _provider() -> pl.Expr:
     """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
     host = pl.col("remote_mta").str.to_lowercase()
     domain = pl.col("recipient").str.extract("(@[^@]*)$").str.to_lowercase()
-    return pl.coalesce(_named(source, "providers.toml") for source in (host, domain, _TEXT))
+    providers = knowledge.providers()
+    return pl.coalesce(_named(source, providers) for source in (host, domain, _TEXT))
 
 
 def _blocklist() -> pl.Expr:
-    return _named(pl.when(pl.col("category") == "blocklisted").then(_TEXT), "blocklists.toml")
+    words = {name: about["words"] for name, about in knowledge.blocklists().items()}
+    blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
+    return _named(pl.when(blamed).then(_TEXT), words)
+
+
+def _where(column: str, values: list[str]) -> pl.Expr:
+    """Give the replies of some categories or faults only: what is null is passed over."""
+    return pl.when(pl.col(column).is_in(values)).then(_REPLY)

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
 from bouncekit.mask import mask
 from bouncekit.reply import template
@@ -71,6 +72,29 @@ def unclassified(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         .group_by("template", "reply_code")
         .agg(pl.len().alias("events"), *recipients(frame), pl.col("reply").min().alias("example"))
         .sort("events", "template", "reply_code", descending=[True, False, False])
+        .collect(engine="streaming")
+    )
+
+
+def code_against_text(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Count what the codes alone would have said against what the text says.
+
+    Takes a classified frame; only failures that the text decided are counted. Gives `code_says`
+    (Category: the verdict on the same codes without a text), `text_says` (Category), `events`
+    (UInt32) and `share` (Float64, of the failures counted), most frequent first.
+    """
+    by_text = (
+        failures(frame)
+        .filter(pl.col("certainty") == "text")
+        .group_by("reply_code", "enhanced_code", text_says="category")
+        .agg(events=pl.len(), reply=pl.lit(None, pl.String))
+    )
+    return (
+        classify(by_text)
+        .group_by("text_says", code_says="category")
+        .agg(pl.col("events").sum())
+        .select("code_says", "text_says", "events", share=pl.col("events") / pl.col("events").sum())
+        .sort("events", "code_says", "text_says", descending=[True, False, False])
         .collect(engine="streaming")
     )
 

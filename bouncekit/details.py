@@ -5,16 +5,11 @@ of this, so each keeps only those that hold its words and leaves null elsewhere:
 nothing further on.
 """
 
-import tomllib
-from functools import cache
-from importlib.resources import files
-from typing import Any
-
 import polars as pl
 
+from bouncekit import rules as knowledge
 from bouncekit.reply import LONGEST_TEXT
-
-Listed = pl.Enum(["ip", "domain", "url"])
+from bouncekit.schema import Listed
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 # RFC 4291 §2.2: eight groups, or fewer around one `::`. A time of day has neither.
@@ -174,7 +169,7 @@ def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
     >>> frame.select(listed(pl.col("reply"), pl.lit("Spamhaus"))).item()
     'domain'
     """
-    known = _known()
+    known = knowledge.blocklists()
     name = blocklist.cast(pl.String)
     kind = name.replace_strict(
         {name: entry["lists"] for name, entry in known.items()}, default=None
@@ -188,7 +183,9 @@ def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
 
 def _says(wording: str, reply: pl.Expr, name: pl.Expr, also: str) -> pl.Expr:
     """Tell whether the reply says what lists of several kinds hold, among others."""
-    of_several = [name for name, entry in _known().items() if also in entry.get("also", [])]
+    of_several = [
+        name for name, entry in knowledge.blocklists().items() if also in entry.get("also", [])
+    ]
     text = pl.when(name.is_in(of_several)).then(_bounded(reply))
     return text.str.extract(f"({wording})").is_not_null()
 
@@ -203,7 +200,7 @@ def blocklists() -> pl.DataFrame:
     >>> blocklists().filter(blocklist="SpamCop")["removal"].item()
     'https://www.spamcop.net/bl.shtml'
     """
-    known = _known()
+    known = knowledge.blocklists()
     return pl.DataFrame(
         {
             "blocklist": list(known),
@@ -219,13 +216,6 @@ def blocklists() -> pl.DataFrame:
             "ended": pl.Date,
             "words": pl.List(pl.String),
         },
-    )
-
-
-@cache
-def _known() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(
-        files("bouncekit.rules").joinpath("blocklists.toml").read_text(encoding="utf-8")
     )
 
 

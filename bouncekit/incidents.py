@@ -6,6 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from bouncekit import rules as knowledge
+from bouncekit.details import blocklists
 from bouncekit.history import events, last_event
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category
 
@@ -108,11 +109,16 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
             reply=pl.col("reply").drop_nulls().sort().first(),
         )
         .join(mailed, on="provider", how="left")
+        .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
         .with_columns(
             share=pl.col("recipients") / pl.col("mailed"),
-            what_to_do=pl.col("category").cast(pl.String).replace_strict(advice, default=None),
+            what_to_do=pl.concat_str(
+                pl.col("category").cast(pl.String).replace_strict(advice, default=None),
+                pl.format(" {} takes requests at {}", "blocklist", "removal"),
+                ignore_nulls=True,
+            ),
         )
-        .drop("mailed")
+        .drop("mailed", "removal")
         .select(pl.exclude("reply", "what_to_do"), "reply", "what_to_do")
         .sort(
             "category",

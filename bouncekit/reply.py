@@ -118,6 +118,10 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
 
+# Chinese, Japanese and Korean write no blanks between words, nor around the letters of others.
+WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_AMONG_SIGNS = r"[\x21-\x7e]+"
+
 # The most frequent noise is dropped first, in one pass with the letters: the fewer matches are left
 # for the expression above, the faster it is. Exim logs the end of a line as two letters.
 _DROPPED = (
@@ -174,8 +178,11 @@ def lowered(reply: pl.Expr) -> pl.Expr:
 
 def words_of(text: pl.Expr) -> pl.Expr:
     """Do what `words` does with a text that is `lowered` already."""
+    among_signs = pl.when(text.str.contains(WITHOUT_BLANKS)).then(text)
+    apart = among_signs.str.replace_all(_AMONG_SIGNS, " ${0} ")
     bare = (
-        text.str.replace_many(_REWRITTEN, leftmost=True)
+        pl.coalesce(apart, text)
+        .str.replace_many(_REWRITTEN, leftmost=True)
         .str.replace_all(_NOISE, " ")
         .str.strip_chars(" ")
     )

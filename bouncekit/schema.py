@@ -88,6 +88,7 @@ Fault = pl.Enum(FAULTS)
 Action = pl.Enum(ACTIONS)
 Certainty = pl.Enum(CERTAINTIES)
 Verdict = pl.Enum(VERDICTS)
+Listed = pl.Enum(["ip", "domain", "url"])
 Time = pl.Datetime("us", "UTC")
 
 # One row is one event of one recipient.
@@ -109,12 +110,14 @@ BOUNCES: dict[str, pl.DataType] = {
     "line": pl.Int64(),
 }
 
-# What classify() adds (reply_code and enhanced_code are filled where they were null).
+# What classify() adds (reply_code, enhanced_code and sending_ip are filled where they were null).
 CLASSIFICATION: dict[str, pl.DataType] = {
     "category": Category,
     "fault": Fault,
     "permanent": pl.Boolean(),
     "blocklist": pl.String(),
+    "listed": Listed,
+    "size_limit": pl.Int64(),
     "retry_after": pl.Duration("us"),
     "provider": pl.String(),
     "certainty": Certainty,

@@ -59,6 +59,9 @@ NEUTRAL = "#737b8a"  # marks that ask for no action
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 ROOMY_ROW = alt.Step(46)  # a row with a line of text above its bar
 CELL = alt.Step(66)  # a column with a dot and its number side by side
+WIDE_CELL = alt.Step(76)  # the same under a heading of words
+HEADING_SPACE, HEADING_LINE = 9, 14  # pixels below a heading of one line, and for each more
+SMALLEST_DOT = 36  # in square pixels: a ring that is seen to be hollow
 PIXELS_PER_INCH = 144  # twice the display size of 72
 
 ROWS, COLUMNS, TEXT_LENGTH = 10, 12, 80  # the most a table shows

@@ -17,10 +17,12 @@ from bouncekit.errors import BouncekitError
 from bouncekit.schema import (
     ACTIONS,
     CATEGORIES,
+    CERTAINTIES,
     FAULTS,
     VERDICTS,
     Action,
     Category,
+    Certainty,
     Event,
     Fault,
     Time,
@@ -43,6 +45,14 @@ FRAMES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
         (550, "blocklisted", 7),
     ),
     "categories": ({"category": Category, "events": COUNT, "share": SHARE}, ("virus", 7, 1.0)),
+    "certainties": (
+        {"category": Category, "certainty": Certainty, "events": COUNT},
+        ("virus", "text", 7),
+    ),
+    "code_against_text": (
+        {"code_says": Category, "text_says": Category, "events": COUNT},
+        ("unknown_user", "sender_dns", 7),
+    ),
     "faults_over_time": (
         {"week": pl.Date, "fault": Fault, "events": COUNT},
         (date(2024, 5, 6), "sender", 7),
@@ -82,6 +92,7 @@ FRAMES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
 VALUES: dict[Any, list[Any]] = {
     Category: list(CATEGORIES),
     Action: list(ACTIONS),
+    Certainty: list(CERTAINTIES),
     Fault: list(FAULTS),
     Event: ["bounce", "deferral", "delivery"],
     Verdict: list(VERDICTS),
@@ -233,6 +244,41 @@ def test_codes_stand_by_frequency_with_their_meaning_and_share() -> None:
         "550": ("mailbox unavailable", "8 · 80.0 %"),
         "421": ("not available", "2 · 20.0 %"),
     }
+
+
+def test_every_kind_of_evidence_has_its_column_even_if_empty() -> None:
+    chart = spec("certainties", frame("certainties"))
+    assert next(found(chart, "x"))["scale"]["domain"] == list(CERTAINTIES)
+
+
+def test_a_dot_is_hollow_where_code_and_text_ask_for_the_same() -> None:
+    data = frame(
+        "code_against_text",
+        ("unknown_user", "unknown_domain", 5),
+        ("unknown_user", "sender_dns", 3),
+        ("unclassified", "mailbox_full", 2),
+    )
+    chart = spec("code_against_text", data)
+    assert {(row["text_says"], row["agree"], row["action"]) for row in rows(chart)} == {
+        ("unknown_domain", True, "remove"),
+        ("sender_dns", False, "fix_sender"),
+        ("mailbox_full", False, "full"),
+    }
+    layers = [(layer["mark"]["type"], layer.get("transform")) for layer in chart["layer"]]
+    assert layers == [
+        ("point", [{"filter": "datum.agree"}]),
+        ("circle", [{"filter": "!datum.agree"}]),
+        ("text", None),
+    ]
+
+
+def test_headings_of_several_words_get_room_for_all_their_lines() -> None:
+    def space(code: str) -> int:
+        data = frame("code_against_text", (code, "virus", 7))
+        across = next(found(spec("code_against_text", data), "x"))
+        return int(across["axis"]["labelPadding"])
+
+    assert space("moved") < space("unknown_user") < space("too_many_recipients")
 
 
 def test_two_addresses_that_look_alike_keep_a_row_each() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bouncekit.classify import classify
-from bouncekit.counts import distribution, failures, unclassified
+from bouncekit.counts import code_against_text, distribution, failures, unclassified
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import CATEGORIES, Category, Event
 
@@ -161,3 +161,37 @@ def test_time_is_counted_in_utc() -> None:
         schema_overrides={"time": pl.Datetime("us", "UTC")},
     )
     assert distribution(late, by="day")["day"].to_list() == [date(2024, 1, 1)]
+
+
+def test_codes_are_judged_without_their_text() -> None:
+    frame = classify(
+        pl.DataFrame(
+            {
+                "reply": [
+                    "550 5.1.1 too many messages from 192.0.2.7, slow down",
+                    "550 mailbox unavailable 550 invalid DNS MX or A/AAAA resource record",
+                    "550 invalid DNS MX or A/AAAA resource record",
+                    "550 5.1.1 user unknown",
+                    "550 5.1.1 no words of ours",
+                    None,
+                ]
+            }
+        )
+    )
+    got = code_against_text(frame)
+    assert got.rows() == [
+        ("unclassified", "sender_dns", 2, 0.5),
+        ("unknown_user", "unknown_user", 1, 0.25),
+        ("unknown_user", "rate_limited", 1, 0.25),
+    ]
+    assert dict(got.schema) == {
+        "code_says": Category,
+        "text_says": Category,
+        "events": pl.UInt32,
+        "share": pl.Float64,
+    }
+    assert code_against_text(frame.lazy()).equals(got)
+
+
+def test_without_failures_no_code_is_judged() -> None:
+    assert code_against_text(BOUNCES.filter(pl.col("event") == "delivery")).is_empty()

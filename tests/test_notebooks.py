@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from bouncekit import notebooks
+from bouncekit.explain import explain
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -20,7 +21,7 @@ def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
 
 def test_the_notebooks_are_found() -> None:
     assert notebooks.all_notebooks() == NOTEBOOKS
-    assert len(NOTEBOOKS) >= 3
+    assert len(NOTEBOOKS) >= 4
 
 
 def test_it_asks_a_question_and_answers_it_first(notebook: nbformat.NotebookNode) -> None:
@@ -73,3 +74,34 @@ def test_copies_never_overwrite_and_hold_the_users_exports(tmp_path: Path) -> No
     made[0].write_text("mine", encoding="utf-8")
     assert notebooks.copy_to(tmp_path, []) == []
     assert made[0].read_text(encoding="utf-8") == "mine"
+
+
+def test_the_rule_that_is_shown_works(tmp_path: Path) -> None:
+    why = (FOLDER / "02-why-it-bounced.ipynb").read_text(encoding="utf-8")
+    cells = nbformat.reads(why, as_version=4).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    (rule,) = re.findall(r"```toml\n(.+?)```", prose, re.S)
+    path = tmp_path / "my_rules.toml"
+    path.write_text(rule, encoding="utf-8")
+    (reply,) = re.findall(r'= "(.+)"', rule)
+    assert explain(reply).category == "unclassified"
+    assert explain(reply, rules=str(path)).category == "policy_refused"
+
+
+EXPORTS = {
+    "replies-only": "email,reason\nann.lee@example.org,550 5.1.1 User unknown\n",
+    "no-failure": "timestamp,event,email,reason\n2024-05-01T09:00:00Z,delivered,a@example.org,ok\n",
+}
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_why_it_bounced_runs_on_an_export_without_times_mailings_or_failures(
+    export: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text(EXPORTS[export], encoding="utf-8")
+    why = FOLDER / "02-why-it-bounced.ipynb"
+    ran = notebooks.run_with(why, {"EXPORT": [str(path)]}, tmp_path / why.name)
+    shown = str([cell.get("outputs") for cell in ran.cells])
+    assert "Where the codes mislead" in shown
+    assert "ann.lee" not in shown

@@ -20,8 +20,8 @@ from bouncekit.schema import CATEGORIES
 LAYERS = ("exact.toml", "phrases.toml", "general.toml")
 
 _SET = re.compile(r"\{(\w+)\}")
-# Chinese, Japanese and Korean write no blanks between words, so a phrase of theirs has no edges.
-_WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+# A phrase of theirs, too, has no edges.
+_WITHOUT_BLANKS = reply_text.WITHOUT_BLANKS
 # These events name their own cause.
 _CATEGORY_OF_EVENT = {"complaint": "complaint", "auto_reply": "auto_reply", "dropped": "suppressed"}
 
@@ -98,10 +98,16 @@ def _with_text(path: str, text: str) -> Rules:
 
 
 @cache
-def table(file: str) -> dict[str, list[str]]:
-    """Give a table of names and the words by which replies name them, in order of precedence."""
-    (names,) = _package_toml(file).values()
-    return dict(names)
+def blocklists() -> dict[str, dict[str, Any]]:
+    """Give what is known of each public blocklist, in order of precedence: words, lists ..."""
+    return _package_toml("blocklists.toml")
+
+
+@cache
+def providers() -> dict[str, list[str]]:
+    """Give the providers, in order of precedence, and the words by which they are known."""
+    names: dict[str, list[str]] = _package_toml("providers.toml")["providers"]
+    return names
 
 
 @cache
