@@ -11,8 +11,9 @@ incidents(bounces)      providers' outages; alerts(bounces): what you must mend 
 decide(bounces)         a verdict on each address, with the reason in words
 write_suppressions(...) the removal list as your mail service imports it
 
-reply_codes() and enhanced_codes() say what the codes mean, blocklists() where to ask for removal; mask() makes addresses safe to show;
-charts draws the frames above; use_theme() sets notebooks up. Frames are Polars, eager or lazy.
+reply_codes() and enhanced_codes() say what the codes mean, blocklists() where to ask for removal.
+mask() makes addresses safe to show; charts draws the frames above; use_theme() sets notebooks up.
+Frames are Polars, eager or lazy.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -28,6 +28,8 @@ _BEFORE_RCPT = (
     r"| after (?:pipelined )?(?:mail from|helo|ehlo|initial connection) "
     r"| but (?:sender rejected|greeting failed) | refused talk me "
 )
+# RFC 3463 §3.2: bad sender's mailbox address, bad sender's system address.
+_SENDER_CODES = ("5.1.7", "4.1.7", "5.1.8", "4.1.8")
 _MEANT_OF_SENDER = {
     "unknown_user": "sender_refused",
     "inactive_mailbox": "sender_refused",
@@ -182,7 +184,7 @@ def _readings(rules: Rules) -> pl.DataFrame:
     plain = rules.evidence.select("category", "certainty", "because", "rule")
     category, rule = pl.col("category"), pl.col("rule")
     of_sender = plain.with_columns(
-        category.replace(_MEANT_OF_SENDER), rule + " (said before any recipient was named)"
+        category.replace(_MEANT_OF_SENDER), rule + " (said of the sender)"
     )
     for_now = plain.with_columns(
         category=pl.lit("server_error"), rule=rule + " (said for now only)"
@@ -197,17 +199,20 @@ def _readings(rules: Rules) -> pl.DataFrame:
 def _reading(rules: Rules) -> pl.Expr:
     """Number the row of `_readings`: the stage of the session, or a 4yz code, may turn it around.
 
-    Before any recipient was named, what is said is said of the sender. And "mailbox unavailable",
+    Before any recipient was named, and with a code of the sender's address, what is said is said of
+    the sender. And "mailbox unavailable",
     said for now only, is no unknown user (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
     may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)), pl.Boolean())
-    is_early = pl.when(may_turn).then("_words").str.contains(_BEFORE_RCPT)
+    of_sender = pl.when(may_turn).then("_words").str.contains(_BEFORE_RCPT) | (
+        may_turn & pl.col("enhanced_code").is_in(_SENDER_CODES)
+    )
     is_user = _looked_up(evidence, category == "unknown_user", pl.Boolean())
     for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()
     rows = pl.lit(rules.evidence.height, pl.UInt32)
     return (
-        pl.when(is_early)
+        pl.when(of_sender)
         .then(evidence + rows)
         .when(for_now)
         .then(evidence + rows * 2)

@@ -2,12 +2,14 @@
 
 import html
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
 from bouncekit import codes
 from bouncekit import rules as knowledge
 from bouncekit.classify import classify, phrases_in
+from bouncekit.details import blocklists
 from bouncekit.errors import BouncekitError
 from bouncekit.files import printable
 from bouncekit.schema import ACTION_OF
@@ -31,6 +33,10 @@ class Explanation:
     rule: str | None
     conflict: bool
     blocklist: str | None
+    listed: str | None
+    sending_ip: str | None
+    retry_after: timedelta | None
+    size_limit: int | None
     provider: str | None
     near_misses: tuple[str, ...]
 
@@ -45,12 +51,20 @@ class Explanation:
             ("reply code", self.reply_code and _code(str(self.reply_code))),
             ("enhanced code", self.enhanced_code and _code(self.enhanced_code)),
             ("conflict", self.conflict and "the code says otherwise; the text decides"),
-            ("blocklist", self.blocklist),
+            ("blocklist", self.blocklist and self._blocklist()),
+            ("sending IP", self.sending_ip),
+            ("retry after", self.retry_after),
+            ("size limit", self.size_limit and f"{self.size_limit:,} bytes"),
             ("provider", self.provider),
             ("rule", self.rule),
             ("near misses", "; ".join(self.near_misses)),
         )
         return [(heading, str(said)) for heading, said in pairs if said]
+
+    def _blocklist(self) -> str:
+        about = blocklists().row(by_predicate=pl.col("blocklist") == self.blocklist, named=True)
+        asked = f"ask for removal at {about['removal']}" if about["removal"] else "it has ended"
+        return f"{self.blocklist}, which lists your {self.listed}; {asked}"
 
     def _because(self) -> str:
         sources = {

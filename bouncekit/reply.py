@@ -35,11 +35,13 @@ _CODE_IN_SENTENCE = r"(?:^|[^0-9.:/@\w-])([45][0-9][0-9])(?:[\s-]#?[245]\.[0-9]\
 
 # RFC 3463 §2: class "." subject "." detail. One digit of subject and at most three of detail keep
 # versions (4.92.3), dates (6.5.2010) and IP addresses out; blanks around the dots occur.
-_LEADING_ENHANCED_CODE = r"^[45][0-9][0-9][ -]([45]\.[0-9]\.[0-9]{1,3}) "
+_LEADING_ENHANCED_CODE = r"^[45][0-9][0-9][ -]([45]\.[1-9]\.[0-9]{1,3}) "
 _ENHANCED_CODE = (
     r"(?:^|[\s(#:;\-<\[=,\"'>_|（：])([45] ?\. ?[0-9] ?\. ?[0-9]{1,3})"
     r"(?:[^0-9.A-Za-z@]|\.?(?:\s|$)|\.[^0-9A-Za-z])"
 )
+# 5.0.0 says nothing: a reporting system's own verdict around the code that was quoted.
+_TELLING_CODE = _ENHANCED_CODE.replace("[0-9] ?\\. ?[0-9]{1,3}", "[1-9] ?\\. ?[0-9]{1,3}")
 # A success code (2.1.0) has its reply code before it; elsewhere it is a version.
 _SUCCESS_CODE = r"(?:^|\b2[0-9][0-9][ -])(2\.[0-9]\.[0-9]{1,3})(?:\s|$)"
 # `550 5 2 1 mail from ...`: the dots were lost on the way.
@@ -47,7 +49,13 @@ _UNDOTTED_CODE = r"(?:^|\D)[45][0-9][0-9][ -]([45] [0-9] [0-9]{1,3})(?:\s|$)"
 
 # In the order in which they are asked for; each only of the texts in which none before it is found.
 REPLY_CODE = (_LEADING_CODE, _FAILURE_CODE, _CODE_IN_SENTENCE, _ANY_CODE)
-ENHANCED_CODE = (_LEADING_ENHANCED_CODE, _ENHANCED_CODE, _UNDOTTED_CODE, _SUCCESS_CODE)
+ENHANCED_CODE = (
+    _LEADING_ENHANCED_CODE,
+    _TELLING_CODE,
+    _ENHANCED_CODE,
+    _UNDOTTED_CODE,
+    _SUCCESS_CODE,
+)
 
 _LATIN = {
     "æ": "ae", "ă": "a", "ș": "s", "ț": "t", "ţ": "t",
@@ -97,19 +105,21 @@ _HOST = (
     r"|[a-z0-9]+(?:-[a-z0-9]+)+\.[a-z0-9]\S*"
     r"|(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
 )
-_ATTEMPT = (
+# Not the cause, but what it happened to: "the account that you tried to reach does not exist".
+_PROSE = (
     r"\b(?:(?:that|who|which|whom) )?(?:you )?(?:have |are )?(?:tried|trying) "
     r"(?:to )?(?:reach|contact|send|deliver|write)\b"
 )
 _CODES = r"[2345][0-9][0-9]|[245]\.[0-9]{1,3}\.[0-9]{1,3}"
 # How many, but not OU-001.
 _NUMBER = r"[ (\[#][0-9]+\b"
-# What stands around a reply in logs, and ESMTP's own: `MAIL FROM:<...> SIZE=5050`, `helo=<...>`.
-_PARAMETER = r"\b(?:size|helo|proto|from|to|relay)=\S*"
+# What stands around a reply in logs, ESMTP's own (`MAIL FROM:<...> SIZE=5050`), and the types of
+# RFC 3464 (`Remote-MTA: dns; mx.example.org`).
+_PARAMETER = r"\b(?:size|helo|proto|from|to|relay)=\S*|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
 # only inside a word.
 _NOT_A_BLANK = (
-    rf"{_ATTEMPT}|{_PARAMETER}|{_URL}|{_ADDRESS}|{_HOST}|\b(?:{_CODES})\b|(?:\b|_)(?:{_FILLERS})(?:\b|_)"
+    rf"{_PROSE}|{_PARAMETER}|{_URL}|{_ADDRESS}|{_HOST}|\b(?:{_CODES})\b|(?:\b|_)(?:{_FILLERS})(?:\b|_)"
     rf"|{_MARKS}|[^\S ]|\p{{Cc}}|\p{{Cf}}|  |\.{{2,}}|(?:^|\s)\.|\.(?:\s|$)|{_NUMBER}"
 )
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.

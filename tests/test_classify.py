@@ -1,6 +1,11 @@
 """Replies get the cause a reader would name, and nothing beside the cause changes it."""
 
 import csv
+import quopri
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import timedelta
+from html.entities import codepoint2name
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ ARTICLE = pl.read_csv(
     HERE.parent / "data" / "article_replies.csv", schema_overrides={"id": pl.String}
 )
 RECEIVERS = pl.read_csv(HERE / "replies.tsv", separator="\t", quote_char=None)
+LANGUAGES = pl.read_csv(HERE / "languages.tsv", separator="\t", quote_char=None)
 REPLY = st.sampled_from(RECEIVERS["reply"].to_list())
 
 
@@ -51,6 +57,36 @@ def test_the_article_s_replies_blame_whom_the_article_blames() -> None:
 
 def test_what_receivers_say_is_understood() -> None:
     lost = wrong(RECEIVERS.rename({"category": "wanted"}))
+    assert not lost, "\n".join(lost)
+
+
+def test_what_receivers_say_is_understood_in_each_language() -> None:
+    lost = wrong(LANGUAGES.rename({"category": "wanted"}))
+    assert not lost, "\n".join(lost)
+    causes = LANGUAGES.group_by("language").agg(pl.col("category").n_unique())
+    assert causes.height == 14
+    assert causes["category"].min() == 25
+
+
+ESCAPED = {
+    "HTML entities": lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
+    "named entities": lambda text: "".join(
+        f"&{codepoint2name[ord(letter)]};" if ord(letter) in codepoint2name else letter
+        for letter in text
+    ),
+    "UTF-8 read as Windows-1252": lambda text: "".join(
+        bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in text.encode()
+    ),
+    "quoted-printable": lambda text: quopri.encodestring(text.encode()).decode(),
+    "an encoded word": lambda text: f"=?UTF-8?B?{b64encode(text.encode()).decode()}?=",
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPED.values(), ids=ESCAPED)
+def test_escaped_letters_are_read_as_they_were_meant(escape: Callable[[str], str]) -> None:
+    alphabetic = LANGUAGES.filter(~pl.col("language").is_in(["ja", "zh", "ko"]))
+    escaped = [escape(reply) for reply in alphabetic["reply"]]
+    lost = wrong(alphabetic.select(wanted="category").with_columns(reply=pl.Series(escaped)))
     assert not lost, "\n".join(lost)
 
 
@@ -118,12 +154,29 @@ BEFORE_RCPT = [
     ("SMTP error after RCPT TO:<ann@example.org>: 550 no such user", "unknown_user"),
     ("550 Unknown domain (in reply to EHLO command)", "sender_dns"),
     ("550 mailbox full (in reply to end of DATA command)", "mailbox_full"),
+    ("553 5.1.7 The address is not valid", "sender_refused"),
+    ("550 host mx.example.org refused to\n  talk to me: 554 user unknown", "sender_refused"),
 ]
 
 
 @pytest.mark.parametrize(("reply", "wanted"), BEFORE_RCPT)
 def test_what_is_said_before_any_recipient_is_said_of_the_sender(reply: str, wanted: str) -> None:
     assert category(reply) == wanted
+
+
+def test_what_else_a_reply_says_is_read_where_it_matters() -> None:
+    replies = [
+        "554 5.7.1 Client host [192.0.2.7] blocked using dbl.spamhaus.org",
+        "552 5.3.4 message size 12345678 exceeds size limit 10240000 of server mx.example.org",
+        "450 4.2.0 <ann@example.org>: Greylisted, try again in 300 seconds",
+        "550 5.1.1 <ann@example.org>: user unknown at 192.0.2.9, limit 10 MB",
+    ]
+    got = classify(pl.DataFrame({"reply": replies, "sending_ip": [None, None, "192.0.2.8", None]}))
+    assert got["blocklist"].to_list() == ["Spamhaus DBL", None, None, None]
+    assert got["listed"].to_list() == ["domain", None, None, None]
+    assert got["sending_ip"].to_list() == ["192.0.2.7", None, "192.0.2.8", None]
+    assert got["size_limit"].to_list() == [None, 10_240_000, None, None]
+    assert got["retry_after"].to_list() == [None, None, timedelta(seconds=300), None]
 
 
 def test_codes_given_in_columns_win_over_those_in_the_text() -> None:
@@ -224,7 +277,10 @@ def test_each_row_stays_in_its_place_with_its_own_columns() -> None:
     frame = RECEIVERS.select("reply").with_row_index("mine")
     got = classify(frame)
     assert_frame_equal(got.select("mine", "reply"), frame)
-    assert got.columns == ["mine", "reply", "reply_code", "enhanced_code", *CLASSIFICATION]
+    assert got.columns == [
+        *("mine", "reply", "reply_code", "enhanced_code", "sending_ip"),
+        *CLASSIFICATION,
+    ]
     assert dict(got.select(*CLASSIFICATION).schema) == CLASSIFICATION
 
 

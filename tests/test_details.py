@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bouncekit.details import Listed, blocklists, listed, named_ip, size_limit
-from bouncekit.rules import table
+from bouncekit.details import blocklists, listed, named_ip, size_limit
+from bouncekit.rules import providers
+from bouncekit.schema import Listed
 
 IPS: list[tuple[str | None, str | None]] = [
     # the client, as Postfix, Exim and others write it
@@ -163,7 +164,7 @@ def test_every_blocklist_says_what_it_lists_and_where_to_ask() -> None:
     "words",
     [
         blocklists()["words"].explode().to_list(),
-        [word for words in table("providers.toml").values() for word in words],
+        [word for words in providers().values() for word in words],
     ],
 )
 def test_no_word_names_two(words: list[str]) -> None:
