@@ -162,13 +162,15 @@ def report(
     source: Source = None,
     tz: Zone = None,
     mapping: Map = None,
+    rules: Rules = None,
 ) -> None:
     """Run the notebooks on your exports and write one folder to open in a browser."""
-    from bouncekit.report import write_report
+    from bouncekit.report import usable, write_report
 
+    rules = usable(rules)  # a mistake in there is told before anything is read
     reading = _read(exports, source, tz, mapping)
     _say(reading.summary)
-    page = write_report(reading, output, policy=policy, mask=mask, progress=True)
+    page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
     _say(f"Wrote the report: open {page} in a browser.")
 
 
@@ -178,11 +180,20 @@ def lab(
     folder: Annotated[Path, typer.Option(help="Where your copies of the notebooks live.")] = Path(
         "bouncekit-notebooks"
     ),
+    rules: Rules = None,
 ) -> None:
     """Open JupyterLab on your own copies of the notebooks; what is there is never overwritten."""
-    from bouncekit.report import open_lab
+    from bouncekit.notebooks import all_notebooks
+    from bouncekit.report import open_lab, usable
 
-    open_lab(exports or [], folder)
+    rules = usable(rules)
+    kept = sum((folder / notebook.name).exists() for notebook in all_notebooks())
+    if kept and (exports or rules):
+        _say(
+            f"{folder}: {_many(kept, 'notebook')} there already, left as before. Set EXPORT and "
+            "RULES there yourself, or choose another --folder."
+        )
+    open_lab(exports or [], folder, rules)
 
 
 @rules_app.command("check")

@@ -74,29 +74,39 @@ def without_traces(content: Any) -> Any:
     return content
 
 
-def copy_to(target: Path, exports: list[str]) -> list[Path]:
-    """Copy the notebooks into a folder of the user's, with their exports filled in.
+def copy_to(target: Path, exports: list[str], rules: str | None = None) -> list[Path]:
+    """Copy the notebooks into a folder of the user's, with their exports and rules filled in.
 
     What is there already is left alone. Gives the paths of the copies made.
     """
     import nbformat
 
+    named = {"EXPORT": exports, "RULES": rules}
+    given = {name: value for name, value in named.items() if value}
+
     target.mkdir(parents=True, exist_ok=True)
     fresh = [(path, target / path.name) for path in all_notebooks()]
     made = [(path, copy) for path, copy in fresh if not copy.exists()]
     for path, copy in made:
-        if not exports:
+        if not given:
             shutil.copy(path, copy)
             continue
         content = nbformat.read(path, as_version=4)
         for cell in content.cells:
             if "parameters" in cell.metadata.get("tags", []):
-                lines = [line for line in cell.source.splitlines() if "EXPORT =" not in line]
-                cell.source = "\n".join([f"EXPORT = {exports!r}", *lines])
+                cell.source = _with_values(cell.source, given)
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
         nbformat.write(content, copy)
     return [copy for _, copy in made]
+
+
+def _with_values(parameters: str, given: dict[str, Any]) -> str:
+    lines = []
+    for line in parameters.splitlines():
+        name = line.partition(" = ")[0]
+        lines.append(f"{name} = {given[name]!r}" if name in given else line)
+    return "\n".join(lines)
 
 
 def _lab(module: str) -> Any:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from importlib.metadata import version
 from importlib.resources import files
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from bouncekit.history import last_event, rates
 from bouncekit.incidents import alerts, incidents, problems
 from bouncekit.mask import mask
 from bouncekit.offenders import hygiene, offenders, pareto
+from bouncekit.own_rules import own_phrases
 from bouncekit.policy import decide
 from bouncekit.suppress import write_suppressions
 from bouncekit.theme import table, use_theme
@@ -39,15 +41,18 @@ def write_report(
     *,
     policy: str = "article",
     mask: bool = True,
+    rules: str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> Path:
     """Write the report on what was read into the folder `output`, and give its first page.
 
     The folder holds index.html, each notebook as HTML, charts/ (PNG and SVG), remove.csv,
     alerts.csv, unclassified.csv and manifest.json; the pages load nothing from outside. An older
-    report is replaced once the new one is whole. Raises BouncekitError if `output` is something
-    else than a report, or a notebook stops.
+    report is replaced once the new one is whole. `rules` names a TOML file of the user's own
+    phrases, as for `classify`. Raises BouncekitError if they cannot be used, if `output` is
+    something else than a report, or if a notebook stops.
     """
+    rules = usable(rules)
     if output.exists() and not (output / MANIFEST).exists():
         raise BouncekitError(
             f"{output}: is there already and is no report of bouncekit; choose another with -o."
@@ -56,26 +61,49 @@ def write_report(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".bouncekit-") as place:
         draft = Path(place) / "report"
         draft.mkdir()
-        _fill(draft, reading, policy, masked=mask, progress=progress)
+        _fill(draft, reading, policy, rules, masked=mask, progress=progress)
         if output.exists():
             shutil.rmtree(output)
         draft.replace(output)
     return output / "index.html"
 
 
-def open_lab(exports: list[str], folder: Path) -> None:
-    """Copy the notebooks into `folder` and open JupyterLab there."""
+def open_lab(exports: list[str], folder: Path, rules: str | PathLike[str] | None = None) -> None:
+    """Copy the notebooks into `folder` and open JupyterLab there.
+
+    Raises BouncekitError if the user's `rules` cannot be used.
+    """
+    rules = usable(rules)
     paths = [str(Path(export).resolve()) for export in exports]
-    notebooks.copy_to(folder, paths)
+    notebooks.copy_to(folder, paths, rules)
     try:
         subprocess.run([sys.executable, "-m", "jupyterlab", str(folder)], check=False)
     except KeyboardInterrupt:
         return
 
 
-def _fill(draft: Path, reading: "Reading", policy: str, *, masked: bool, progress: bool) -> None:
+def usable(rules: str | PathLike[str] | None) -> str | None:
+    """Give the path of a user's rules as notebooks need it: they run in a folder of their own.
+
+    Raises BouncekitError naming the file, the entry and the way out if it cannot be used.
+    """
+    if rules is None:
+        return None
+    own_phrases(rules)
+    return str(Path(rules).resolve())
+
+
+def _fill(
+    draft: Path,
+    reading: "Reading",
+    policy: str,
+    rules: str | None,
+    *,
+    masked: bool,
+    progress: bool,
+) -> None:
     use_theme(masked=masked)
-    bounces = classify(reading.frame)
+    bounces = classify(reading.frame, rules=rules)
     decisions = decide(bounces, policy)
     found = {
         "alerts": alerts(bounces),
@@ -87,8 +115,9 @@ def _fill(draft: Path, reading: "Reading", policy: str, *, masked: bool, progres
         shown = mask(frame) if masked else frame
         without_formulas(shown).write_csv(draft / f"{name}.csv")
     pictures = _charts(draft / "charts", bounces, decisions)
-    pages = _pages(draft, reading.frame, policy, masked=masked, progress=progress)
-    manifest = _manifest(reading, policy, decisions, bounces)
+    parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
+    pages = _pages(draft, reading.frame, parameters, progress=progress)
+    manifest = _manifest(reading, policy, rules, decisions, bounces)
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     index = _template("index.html").render(
         summary=reading.summary,
@@ -100,7 +129,7 @@ def _fill(draft: Path, reading: "Reading", policy: str, *, masked: bool, progres
             "faults": _table(distribution(bounces, by="fault"), masked),
             "incidents": _table(found["incidents"], masked),
             "verdicts": _table(_verdicts(decisions), masked),
-            "unclassified": _table(found["unclassified"].head(10), masked),
+            "unclassified": _table(found["unclassified"].drop("example").head(10), masked),
         },
     )
     (draft / "index.html").write_text(index, encoding="utf-8")
@@ -132,7 +161,7 @@ def _charts(folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame) -> dic
 
 
 def _pages(
-    draft: Path, frame: pl.DataFrame, policy: str, *, masked: bool, progress: bool
+    draft: Path, frame: pl.DataFrame, parameters: dict[str, Any], *, progress: bool
 ) -> list[tuple[str, str]]:
     """Run each notebook and write it as HTML; give (file, title) of each page."""
     pages = []
@@ -140,8 +169,8 @@ def _pages(
         export = Path(place) / "export.parquet"
         frame.write_parquet(export)
         for notebook in _with_progress(notebooks.all_notebooks(), progress):
-            parameters = {"EXPORT": [str(export)], "POLICY": policy, "MASKED": masked}
-            content = notebooks.run_with(notebook, parameters, Path(place) / notebook.name)
+            given = {"EXPORT": [str(export)], **parameters}
+            content = notebooks.run_with(notebook, given, Path(place) / notebook.name)
             page = f"{notebook.stem}.html"
             title, html = _html(content)
             (draft / page).write_text(html, encoding="utf-8")
@@ -198,13 +227,18 @@ def _verdicts(decisions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _manifest(
-    reading: "Reading", policy: str, decisions: pl.DataFrame, bounces: pl.DataFrame
+    reading: "Reading",
+    policy: str,
+    rules: str | None,
+    decisions: pl.DataFrame,
+    bounces: pl.DataFrame,
 ) -> dict[str, Any]:
     verdicts = decisions["verdict"].cast(pl.String).value_counts(sort=True)
     as_of = last_event(bounces)
     return {
         "bouncekit": version("bouncekit"),
         "policy": policy,
+        "rules": rules and Path(rules).name,
         "as_of": as_of and as_of.isoformat(),
         "rows": reading.frame.height,
         "verdicts": dict(verdicts.iter_rows()),

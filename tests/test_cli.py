@@ -209,6 +209,8 @@ def test_own_rules_decide_wherever_they_are_given(own: Path, export: Path, tmp_p
         ["explain", "550 no", "--rules", "{bad}"],
         ["classify", "{export}", "-o", "{out}", "--rules", "{bad}"],
         ["decide", "{export}", "-o", "{out}", "--rules", "{bad}"],
+        ["report", "{export}", "-o", "{out}", "--rules", "{bad}"],
+        ["lab", "{export}", "--folder", "{out}", "--rules", "{bad}"],
     ],
     ids=" ".join,
 )

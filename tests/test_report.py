@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from bouncekit import notebooks
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load
-from bouncekit.report import write_report
+from bouncekit.report import open_lab, write_report
 
 EXPORT = """timestamp,event,email,reason,campaign
 2024-05-01T09:00:00Z,delivered,fine.reader@example.com,250 ok,May
@@ -19,6 +21,10 @@ Client host [192.0.2.7] blocked using zen.spamhaus.org; ask shut.out@example.org
 2024-06-01T09:00:00Z,bounce,gone.reader@example.com,550 5.1.1 User unknown,June
 2024-06-01T09:00:00Z,delivered,fine.reader@example.com,250 ok,June
 2024-06-01T09:00:00Z,bounce,shut.out@example.org,597 strange words,June
+"""
+
+OWN = """[moved]
+"strange words" = "597 strange words"
 """
 
 
@@ -62,6 +68,80 @@ def test_nobody_is_named_outside_the_removal_list(report: Path) -> None:
 def test_a_receivers_html_is_shown_and_not_run(report: Path) -> None:
     for page in report.glob("*.html"):
         assert "<img src=x" not in page.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of rules in the working directory, which is not that of the notebooks."""
+    monkeypatch.chdir(tmp_path)
+    Path("export.csv").write_text(EXPORT, encoding="utf-8")
+    (path := Path("it's mine.toml")).write_text(OWN, encoding="utf-8")
+    return path
+
+
+def test_own_rules_reach_the_lists_and_every_notebook(own: Path, report: Path) -> None:
+    mine = write_report(load("export.csv"), Path("report"), rules=own).parent
+    for folder, name in ((report, "unclassified"), (mine, "moved")):
+        for page in ("01-what-bounced.html", "02-why-it-bounced.html", "04-who-to-remove.html"):
+            text = (folder / page).read_text(encoding="utf-8")
+            assert ("moved" in text) == (name == "moved"), (folder, page)
+        left = (folder / "unclassified.csv").read_text(encoding="utf-8")
+        assert ("strange words" in left) == (name == "unclassified")
+        index = (folder / "index.html").read_text(encoding="utf-8")
+        assert ("What nobody could name" in index) == (name == "unclassified")
+        assert ("with the rules of <b>it&#39;s mine.toml</b>" in index) == (name == "moved")
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["rules"] == (own.name if name == "moved" else None)
+    why = (mine / "02-why-it-bounced.html").read_text(encoding="utf-8")
+    assert "strange words" not in why
+
+
+def test_its_pages_do_not_tell_where_the_rules_lie(own: Path) -> None:
+    mine = write_report(load("export.csv"), Path("report"), rules=own).parent
+    place = str(Path.cwd())
+    for path in [*mine.glob("*.html"), *mine.glob("*.json"), *mine.glob("*.csv")]:
+        assert place not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_notebook_classifies_with_the_rules() -> None:
+    for notebook in notebooks.all_notebooks():
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        calls = re.findall(r"bk\.classify\(.*", code)
+        assert calls, notebook
+        assert all(call.endswith(", rules=RULES)") for call in calls), notebook
+
+
+def test_broken_rules_leave_the_last_report_as_it_was(own: Path) -> None:
+    (last := Path("report")).mkdir()
+    (last / "manifest.json").write_text("{}", encoding="utf-8")
+    own.write_text("[moved\n", encoding="utf-8")
+    with pytest.raises(BouncekitError, match=r"it's mine\.toml: not readable as TOML"):
+        write_report(load("export.csv"), last, rules=own)
+    assert [path.name for path in last.iterdir()] == ["manifest.json"]
+
+
+def test_the_lab_fills_in_exports_and_rules(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+    open_lab(["export.csv"], Path("lab"), own)
+    for copy in notebooks.all_notebooks():
+        cells = json.loads((Path("lab") / copy.name).read_text(encoding="utf-8"))["cells"]
+        (parameters,) = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+        assert [line.rstrip("\n") for line in parameters["source"]] == [
+            f"EXPORT = {[str(Path('export.csv').resolve())]!r}",
+            'POLICY = "article"',
+            "MASKED = True",
+            f"RULES = {str(own.resolve())!r}",
+        ]
+
+
+def test_the_unclassified_table_is_as_wide_as_the_page(report: Path) -> None:
+    index = (report / "index.html").read_text(encoding="utf-8")
+    shown = index.partition("What nobody could name")[2].partition("</table>")[0]
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]+)', shown)
+    assert heads == ["template", "reply_code", "events", "recipients"]
+    written = (report / "unclassified.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert written == "template,reply_code,events,recipients,example"
 
 
 def test_it_does_not_replace_what_is_no_report(tmp_path: Path) -> None:
