@@ -71,7 +71,7 @@ def replies(count: int) -> pl.DataFrame:
 
 
 def seconds(works: list[Work]) -> list[float]:
-    """Give the median time of each; they take turns, so that a busy moment of the machine hits all."""
+    """Give the median time of each; they take turns, so that a busy moment hits all alike."""
     times: list[list[float]] = [[] for _ in works]
     for _ in range(RUNS):
         for (_, _, work), took in zip(works, times, strict=True):
