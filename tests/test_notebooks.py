@@ -46,7 +46,7 @@ def test_cells_are_few_short_and_named(notebook: nbformat.NotebookNode) -> None:
 def test_one_cell_holds_the_parameters(notebook: nbformat.NotebookNode) -> None:
     tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     assert [re.findall(r"^[A-Z]+", c.source, re.M) for c in tagged] == [
-        ["EXPORT", "POLICY", "MASKED"]
+        ["EXPORT", "POLICY", "MASKED", "RULES"]
     ]
 
 
