@@ -1,6 +1,7 @@
 """Say why a message bounced, whose fault it is, and what made us say so."""
 
 import re
+from collections.abc import Callable
 from os import PathLike
 from typing import overload
 
@@ -41,6 +42,17 @@ _MEANT_OF_SENDER = {
 
 # What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
 _EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
+
+# What is read from a text itself, whoever says it of whom.
+_SAID = pl.Struct(
+    {
+        "reply_code": pl.Int16(),
+        "enhanced_code": pl.String(),
+        "phrase": pl.UInt32(),  # its number among the evidence
+        "before_rcpt": pl.Boolean(),
+        "retry_after": pl.Duration("us"),
+    }
+)
 
 _REPLY = pl.col("reply")
 _TEXT = pl.col("_text")  # the reply, lowered
@@ -99,35 +111,68 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
         lazy.drop([name for name in CLASSIFICATION if name in names])
         .with_columns(pl.lit(None, BOUNCES[name]).alias(name) for name in absent)
         .with_columns(_text=reply_text.lowered(_REPLY))
-        .pipe(_with_codes, names)
-        .with_columns(_words=reply_text.words_of(_TEXT))
-        .with_columns(_phrase=knowledge.first_of(pl.col("_words"), list(rules.numbers("phrase"))))
+        .with_columns(_said=_said(rules))
+        .with_columns(
+            _filled("reply_code", names, pl.col("_said").struct.field("reply_code")),
+            _filled("enhanced_code", names, pl.col("_said").struct.field("enhanced_code")),
+            _phrase=pl.col("_said").struct.field("phrase"),
+        )
         .with_columns(_by_code=_by_code(rules), permanent=_permanent())
         .with_columns(_evidence=_evidence(rules))
         .with_columns(_reading=_reading(rules))
         .with_columns(*_cause(rules))
         .with_columns(
             blocklist=_blocklist(),
-            retry_after=reply_text.retry_after_of(_TEXT),
+            retry_after=pl.col("_said").struct.field("retry_after"),
             provider=_provider(),
             conflict=_conflict(rules),
             size_limit=details.size_limit(_where("category", ["message_too_large"])),
             sending_ip=_filled("sending_ip", names, details.named_ip(_where("fault", ["sender"]))),
         )
         .with_columns(listed=details.listed(_REPLY, pl.col("blocklist")))
-        .drop("_text", "_words", "_phrase", "_by_code", "_evidence", "_reading", *absent)
+        .drop("_text", "_said", "_phrase", "_by_code", "_evidence", "_reading", *absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
 
 
-def _with_codes(lazy: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
-    """Fill the codes from the text; a reply that has its code is not looked at again."""
+def _said(rules: Rules) -> pl.Expr:
+    """Give what each text says, as a struct of the fields of `_SAID`.
+
+    A million replies have a few thousand wordings: each is read once, wherever it stands in the
+    batch. The batches of a lazy frame are some 100,000 rows.
+    """
+    wordings = reply_text.wording_of(_TEXT)
+    return wordings.map_batches(_each_once(rules), return_dtype=_SAID, is_elementwise=True)
+
+
+def _each_once(rules: Rules) -> Callable[[pl.Series], pl.Series]:
+    def read(wordings: pl.Series) -> pl.Series:
+        wording = wordings.rename("wording").to_frame()
+        said = (
+            wording.lazy()
+            .unique()
+            .pipe(_with_codes)
+            .with_columns(
+                retry_after=reply_text.retry_after_of(pl.col("wording")),
+                words=reply_text.words_of(pl.col("wording")),
+            )
+            .with_columns(before_rcpt=pl.col("words").str.contains(_BEFORE_RCPT))
+            .collect()
+        )
+        said = said.with_columns(phrase=rules.phrase_in(said["words"]))
+        each = wording.join(said, on="wording", how="left", maintain_order="left")
+        return each.select(pl.struct(list(_SAID.to_schema()))).to_series()
+
+    return read
+
+
+def _with_codes(lazy: pl.LazyFrame) -> pl.LazyFrame:
+    """Read the codes of a `wording`; one that has its code is not looked at again."""
     codes = {"reply_code": reply_text.REPLY_CODE, "enhanced_code": reply_text.ENHANCED_CODE}
     for name, patterns in codes.items():
-        given = _filled(name, names, pl.lit(None, BOUNCES[name]))
-        lazy = lazy.with_columns(given.cast(pl.String).alias(name))
+        lazy = lazy.with_columns(pl.lit(None, pl.String).alias(name))
         for pattern in patterns:
-            unread = pl.when(pl.col(name).is_null()).then(_TEXT)
+            unread = pl.when(pl.col(name).is_null()).then("wording")
             lazy = lazy.with_columns(pl.coalesce(name, unread.str.extract(pattern)))
     return lazy.with_columns(
         pl.col("reply_code").cast(pl.Int16), reply_text.dotted(pl.col("enhanced_code"))
@@ -136,7 +181,7 @@ def _with_codes(lazy: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
 
 def _filled(name: str, names: list[str], found: pl.Expr) -> pl.Expr:
     given = [pl.col(name).cast(BOUNCES[name], strict=False)] if name in names else []
-    return pl.coalesce(*given, found)
+    return pl.coalesce(*given, found).alias(name)
 
 
 def _evidence(rules: Rules) -> pl.Expr:
@@ -205,8 +250,9 @@ def _reading(rules: Rules) -> pl.Expr:
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
     may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)), pl.Boolean())
-    of_sender = pl.when(may_turn).then("_words").str.contains(_BEFORE_RCPT) | (
-        may_turn & pl.col("enhanced_code").is_in(_SENDER_CODES)
+    of_sender = may_turn & (
+        pl.col("_said").struct.field("before_rcpt")
+        | pl.col("enhanced_code").is_in(_SENDER_CODES)
     )
     is_user = _looked_up(evidence, category == "unknown_user", pl.Boolean())
     for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,27 @@ class Rules:
         """Give the row number of each key of a kind: phrase, event, class, enhanced, reply ..."""
         rows = self.evidence.with_row_index("number").filter(pl.col("kind") == kind)
         return dict(zip(rows["key"], rows["number"], strict=True))
+
+    def phrase_in(self, texts: pl.Series) -> pl.Series:
+        """Give the number of the phrase that wins in each text, made by `reply.words` (UInt32)."""
+        # To build an automaton of all phrases takes longer than to search a thousand texts, and
+        # few phrases can stand in them: those of whose words none is missing.
+        vocabulary = texts.str.split(" ").explode().unique().alias("word").to_frame()
+        missing = self._words.join(vocabulary, on="word", how="anti")["number"].unique()
+        phrases = self.evidence.lazy().with_row_index("number").filter(pl.col("kind") == "phrase")
+        met = phrases.filter(~pl.col("number").is_in(missing.implode())).collect()
+        place = texts.to_frame("text").select(first_of(pl.col("text"), met["key"].to_list()))
+        return met["number"].gather(place.to_series())
+
+    @cached_property
+    def _words(self) -> pl.DataFrame:
+        """Each word of each phrase that has edges."""
+        return (
+            self.evidence.with_row_index("number")
+            .filter((pl.col("kind") == "phrase") & pl.col("key").str.starts_with(" "))
+            .select("number", word=pl.col("key").str.strip_chars().str.split(" "))
+            .explode("word")
+        )
 
 
 @cache
