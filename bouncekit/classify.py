@@ -251,8 +251,7 @@ def _reading(rules: Rules) -> pl.Expr:
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
     may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)), pl.Boolean())
     of_sender = may_turn & (
-        pl.col("_said").struct.field("before_rcpt")
-        | pl.col("enhanced_code").is_in(_SENDER_CODES)
+        pl.col("_said").struct.field("before_rcpt") | pl.col("enhanced_code").is_in(_SENDER_CODES)
     )
     is_user = _looked_up(evidence, category == "unknown_user", pl.Boolean())
     for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()

@@ -26,7 +26,6 @@ RulesFile = str | PathLike[str]
 PHRASE_WORDS = 12
 # A longer reply is cut in a draft, if its phrase still stands in what is left of it.
 EXAMPLE_LENGTH = 300
-_SHOWN = 80  # characters of an example in an error
 
 # What template() puts in the place of what differs from reply to reply.
 _PLACES = r"<(?:address|url|ip|host|time|id|number|user)>"
@@ -53,11 +52,10 @@ def check(rules: RulesFile) -> pl.DataFrame:
     if a phrase does not win its own example over the built-in rules.
     """
     tried = _tried(rules)
-    is_lost = pl.col("won_by").is_null()
     is_turned = (pl.col("won_by") == pl.col("own")) & (pl.col("category") != pl.col("wanted"))
-    wrong = tried.filter(is_lost | is_turned)
-    if not wrong.is_empty():
-        raise BouncekitError(_complaint(rules, wrong))
+    turned = tried.filter(is_turned)
+    if not turned.is_empty():
+        raise BouncekitError(_complaint(rules, turned))
     shadowed = tried.filter(pl.col("won_by") != pl.col("own"))
     return shadowed.select("won_by", "category", rule="own").select("rule", "won_by", "category")
 
@@ -228,23 +226,16 @@ def _own_rule(rules: RulesFile) -> pl.Expr:
     return because.replace_strict(of, default=None, return_dtype=pl.String)
 
 
-def _complaint(rules: RulesFile, wrong: pl.DataFrame) -> str:
-    """Say of the first wrong phrase what is wrong and the way out, and how many more there are."""
-    row = wrong.row(0, named=True)
-    where = f"{rules}: [{row['wanted']}] '{row['phrase']}'"
-    example = " ".join(row["example"].split())
-    shown = example if len(example) <= _SHOWN else example[: _SHOWN - 1] + "…"
-    others = wrong.height - 1
-    more = f" ({others:,} more of your phrases {'does' if others == 1 else 'do'} not either)"
-    if row["won_by"] is None:
-        return (
-            f"{where} does not win its example, since its words do not stand in '{shown}'"
-            f"{more if others else ''}: give it a reply that holds them one after another."
-        )
+def _complaint(rules: RulesFile, turned: pl.DataFrame) -> str:
+    """Say of the first turned phrase what it is read as and the way out, and how many more are."""
+    row = turned.row(0, named=True)
+    example = knowledge.shown(row["example"])
+    others = turned.height - 1
+    more = f" ({others:,} more of your phrases likewise)" if others else ""
     return (
-        f"{where} wins its example '{shown}', but at that stage of the session it is read as "
-        f"[{row['category']}]{more if others else ''}: move the phrase there, or give it a reply "
-        "that speaks of the recipient."
+        f"{rules}: [{row['wanted']}] '{row['phrase']}' wins its example '{example}', but at that "
+        f"stage of the session it is read as [{row['category']}]{more}: move the phrase there, or "
+        "give it a reply that speaks of the recipient."
     )
 
 

@@ -297,6 +297,14 @@ def test_classifying_twice_changes_nothing() -> None:
     assert_frame_equal(classify(once), once)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.none() | REPLY, min_size=1, max_size=6))
+def test_what_stands_beside_a_reply_does_not_decide(replies: list[str | None]) -> None:
+    frame = pl.DataFrame({"reply": replies}, schema={"reply": pl.String})
+    alone = [classify(frame[row]) for row in range(frame.height)]
+    assert_frame_equal(classify(frame), pl.concat(alone))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.none() | st.text() | REPLY, max_size=50))
 def test_any_text_has_a_category_and_its_fault(replies: list[str | None]) -> None:

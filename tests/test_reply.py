@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bouncekit.reply import enhanced_code, reply_code, retry_after, template, words
+from bouncekit.reply import enhanced_code, reply_code, retry_after, template, wording, words
 
 CODES: list[tuple[str | None, int | None, str | None]] = [
     # plain, doubled, continued over lines
@@ -215,3 +215,26 @@ def test_a_giant_text_costs_no_more_than_its_first_lines(run: str) -> None:
     assert code == 550
     assert left.startswith(" user unknown ")
     assert len(left) < 4_100
+
+
+WORDINGS = [
+    ("550 <Ann@example.org>: unknown", "550 <~>: unknown"),
+    ("host mx1.example.org[192.0.2.7] said: 550 no", "host ~[~] said: 550 no"),
+    (
+        "550 no such user x12-20020a05620a448c00b0076827d7e9fd.100 - gsmtp",
+        "550 no such user ~ - gsmtp",
+    ),
+    ("4F3B2C1D0A: 550 5.1.1 no", "~: 550 5.1.1 no"),
+    ("ticket 0f8fad5b-d9cb-469f-a165-70867728950e", "ticket ~"),
+    # codes, names of faults and delays stay
+    ("550User unknown", "550user unknown"),
+    ("421 4.7.0 [TSS04] see 5.7.511", "421 4.7.0 [tss04] see 5.7.511"),
+    ("550 BL000001 by 0spam (S3150), RP-001", "550 bl000001 by 0spam (s3150), rp-001"),
+    ("450 try again in 86400 seconds", "450 try again in 86400 seconds"),
+    ("ドメインが存在しないため、ann@example.org 宛て", "ドメインが存在しないため、~ 宛て"),
+]
+
+
+@pytest.mark.parametrize(("text", "left"), WORDINGS)
+def test_a_wording_is_what_messages_have_in_common(text: str, left: str) -> None:
+    assert read(wording, text) == left

@@ -37,6 +37,16 @@ def test_each_phrase_wins_its_own_example() -> None:
     assert not said, "\n".join(said)
 
 
+def test_to_leave_out_phrases_whose_words_do_not_occur_loses_none() -> None:
+    known = rules.builtin()
+    replies = pl.DataFrame({"reply": ["", "odd", *(phrase.example for phrase in known.phrases)]})
+    texts = replies.select(words=words(pl.col("reply")))
+    of_all = rules.first_of(pl.col("words"), list(known.numbers("phrase")))
+    expected = texts.select(of_all).to_series()
+    for rows in (slice(None), slice(1), slice(0, None, 50), slice(7, 9)):
+        assert known.phrase_in(texts["words"][rows]).to_list() == expected[rows].to_list()
+
+
 def test_each_phrase_is_found_in_its_own_example() -> None:
     # A phrase all of whose spellings stand in an earlier one has no key left to be found by.
     known = rules.builtin()
@@ -132,6 +142,10 @@ BAD_RULES = [
     ('[unknown_user]\n"box gone" = 1', ["[unknown_user]", "'box gone'", "in quotes"]),
     ('[unknown_user]\n"the" = "the"', ["[unknown_user] 'the'", "telling words"]),
     ('unknown_user = "box gone"', ["[unknown_user]", "must hold lines"]),
+    (
+        '[virus]\n"box odd" = "550 odd box"\n"box bad" = "550 bad"\n"box ok" = "box ok"',
+        ["[virus] 'box odd' does not win", "'550 odd box' (1 more of your phrases does not"],
+    ),
     ("[unknown_user\n", ["not readable as TOML", "line 1", "mend it"]),
     ('[unknown_user]\n"a" = "b"\n"a" = "c"\n', ["not readable as TOML", "line 3"]),
 ]

@@ -20,6 +20,7 @@ from bouncekit.schema import CATEGORIES
 LAYERS = ("exact.toml", "phrases.toml", "general.toml")
 
 _SET = re.compile(r"\{(\w+)\}")
+_SHOWN = 80  # characters of an example in an error
 # A phrase of theirs, too, has no edges.
 _WITHOUT_BLANKS = reply_text.WITHOUT_BLANKS
 # These events name their own cause.
@@ -100,7 +101,7 @@ def with_own(path: str) -> Rules:
     """Give the built-in rules with the user's own TOML file, of the same shape, on top of them.
 
     Raises BouncekitError naming the file and the entry if it cannot be read, has an unknown
-    category or set of words, or a phrase that says nothing.
+    category or set of words, or a phrase that says nothing or does not stand in its example.
     """
     try:
         return _with_text(path, Path(path).read_text(encoding="utf-8"))
@@ -115,7 +116,9 @@ def with_own(path: str) -> Rules:
 @cache  # by its text: a file that was edited is read again
 def _with_text(path: str, text: str) -> Rules:
     own = (path, tomllib.loads(text))
-    return _rules([own, *((name, _package_toml(name)) for name in LAYERS)])
+    rules = _rules([own, *((name, _package_toml(name)) for name in LAYERS)])
+    _check_examples(tuple(_phrases(*own)), _package_toml("words.toml"))
+    return rules
 
 
 @cache
@@ -206,16 +209,22 @@ def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
             yield Phrase(file, category, text, example)
 
 
-def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
+def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
+    """Give every spelling of every phrase, and the key by which it is found in `reply.words`."""
     spelled = [(spelling, phrase) for phrase in phrases for spelling in _spellings(phrase, sets)]
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "spelling": [spelling for spelling, _ in spelled],
             "category": [phrase.category for _, phrase in spelled],
             "rule": [phrase.rule for _, phrase in spelled],
             "is_vague": [phrase.is_vague for _, phrase in spelled],
-        }
+        },
+        schema_overrides=dict.fromkeys(("spelling", "category", "rule"), pl.String),
     ).with_columns(key=reply_text.words(pl.col("spelling")))
+
+
+def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
+    frame = _spelled_out(phrases, sets)
     _check_telling(frame, phrases)
     bare = pl.col("key").str.strip_chars()
     literals = frame.select(
@@ -237,6 +246,35 @@ def first_of(text: pl.Expr, keys: Sequence[str]) -> pl.Expr:
     found = text.str.extract_many(pl.lit(pl.Series(keys)).implode(), overlapping=True)
     numbers = pl.element().cast(pl.Enum(keys)).to_physical()
     return found.list.eval(numbers).list.min().cast(pl.UInt32)
+
+
+def _check_examples(phrases: Sequence[Phrase], sets: Sets) -> None:
+    """A phrase that does not stand in its own example is not understood as its author meant."""
+    read = reply_text.words(pl.col("example"))
+    examples = pl.DataFrame(
+        [(number, phrase.rule, phrase.example) for number, phrase in enumerate(phrases)],
+        schema={"number": pl.UInt32, "rule": pl.String, "example": pl.String},
+        orient="row",
+    ).with_columns(words=read)
+    found = examples.join(_spelled_out(phrases, sets), on="rule").filter(
+        pl.col("words").str.contains(pl.col("key").str.strip_chars(), literal=True)
+    )
+    lost = examples.join(found, on="number", how="anti")["number"].to_list()
+    if lost:
+        phrase = phrases[lost[0]]
+        others = len(lost) - 1
+        more = f" ({others:,} more of your phrases {'does' if others == 1 else 'do'} not either)"
+        raise BouncekitError(
+            f"{phrase.file}: [{phrase.category}] '{phrase.text}' does not win its example, since "
+            f"its words do not stand in '{shown(phrase.example)}'{more if others else ''}: give it "
+            "a reply that holds them one after another."
+        )
+
+
+def shown(example: str) -> str:
+    """Give an example as it fits into an error."""
+    line = " ".join(example.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 
 
 def _check_telling(frame: pl.DataFrame, phrases: Sequence[Phrase]) -> None:
