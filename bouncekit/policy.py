@@ -15,7 +15,7 @@ import polars as pl
 from bouncekit import rules as knowledge
 from bouncekit.errors import BouncekitError
 from bouncekit.history import EVIDENCE, by_mailing, events, last_event
-from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, incidents
+from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, outage_windows
 from bouncekit.schema import CATEGORIES, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
 
@@ -150,7 +150,7 @@ def decide(
         [_per_recipient(history), _bounced(history), _usual_gap(history)],
         engine="streaming",
     )
-    outages = incidents(frame, as_of=as_of).lazy() if guard else _no_incidents()
+    outages = outage_windows(frame, as_of=as_of).lazy() if guard else _no_incidents()
     strikes = _strikes(bounced.lazy(), recipients.lazy(), chosen, outages)
     decisions = (
         recipients.lazy()
