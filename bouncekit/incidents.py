@@ -66,15 +66,18 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     where a publicly known incident is told of; null: found in the frame). Sorted by start.
     """
     seen = _received(frame, as_of)
+    crowd = seen.join(_refusing_crowds(seen), on="receiver", how="semi")
     first_delivery = (
-        seen.filter(pl.col("event") == "delivery")
+        crowd.filter(pl.col("event") == "delivery")
         .group_by("recipient")
         .agg(first_delivery=pl.col("time").min())
     )
     attempts = (
-        seen.join(first_delivery, on="recipient")
+        crowd.join(first_delivery, on="recipient")
         .filter((pl.col("time") >= pl.col("first_delivery")) & pl.col("receiver").is_not_null())
         .select("recipient", "time", "blamed", provider="receiver")
+        .collect(engine="streaming")
+        .lazy()
     )
     hours, days = _unusual(attempts, timedelta(hours=1)), _unusual(attempts, timedelta(days=1))
     date = pl.col("start").dt.date()
@@ -248,11 +251,25 @@ def _received(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.
     )
 
 
+def _refusing_crowds(seen: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the receivers that can have an incident: the others need not be counted by the hour."""
+    return (
+        seen.filter("blamed")
+        .group_by("receiver", pl.col("time").dt.date())
+        .agg(refused=pl.col("recipient").n_unique())
+        .filter(pl.col("refused") >= FEWEST_ADDRESSES)
+        .select("receiver")
+        .unique()
+    )
+
+
 def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
     """Give the windows that are incidents: provider, start, end, attempts, refused, usual_share."""
-    counts = attempts.group_by("provider", start=pl.col("time").dt.truncate(window)).agg(
-        attempts=pl.col("recipient").n_unique(),
-        refused=pl.col("recipient").filter("blamed").n_unique(),
+    counts = (
+        attempts.group_by("provider", "recipient", start=pl.col("time").dt.truncate(window))
+        .agg(pl.col("blamed").any())
+        .group_by("provider", "start")
+        .agg(attempts=pl.len(), refused=pl.col("blamed").sum())
     )
     return (
         counts.join(_usual(counts), on=["provider", "start"])
