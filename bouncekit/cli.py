@@ -129,6 +129,17 @@ def decide(
     guard: Annotated[
         bool, typer.Option(help="Hold removals that rest on a provider's outage.")
     ] = True,
+    sent: Annotated[
+        Path | None,
+        typer.Option(help="What was sent (recipients, message ids); what nobody sent won't count."),
+    ] = None,
+    back: Annotated[
+        Path | None,
+        typer.Option("--bring-back", help="Where to list who was refused for an outage only."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Write the list even if it removes more than 30 % of all seen.")
+    ] = False,
     source: Source = None,
     tz: Zone = None,
     mapping: Map = None,
@@ -136,20 +147,42 @@ def decide(
 ) -> None:
     """Read exports, decide which addresses come off the list, and write the removal list."""
     from bouncekit.classify import classify as classified
+    from bouncekit.history import last_event
     from bouncekit.incidents import alerts, problems
     from bouncekit.policy import decide as decided
+    from bouncekit.run import run_facts
+    from bouncekit.sent import match_sent
     from bouncekit.suppress import write_suppressions
 
     reading = _read(exports, source, tz, mapping)
     bounces = classified(reading.frame, rules=rules)
-    decisions = decided(bounces, policy, as_of=_utc(as_of), guard=guard)
-    change = write_suppressions(decisions, output, service, previous)
+    if sent is not None:
+        bounces = match_sent(bounces, sent).lazy().collect()
+    day = _utc(as_of) or last_event(bounces)
+    decisions = decided(bounces, policy, as_of=day, guard=guard)
+    run = run_facts(
+        exports,
+        policy,
+        day,
+        guard=guard,
+        sent=sent,
+        rules=rules,
+        options={"source": source, "tz": tz, "map": mapping},
+    )
+    if not force:
+        _refuse_to_empty(decisions, sent)
+    returning = None if back is None else _bring_back(bounces, day, previous, back)
+    change = write_suppressions(decisions, output, service, previous, run=run)
     _say(reading.summary)
+    if sent is not None:
+        _say(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
     _say(_verdicts(decisions))
     if previous is not None:
         counts = dict(change["change"].cast(str).value_counts().iter_rows())
         _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in ("added", "kept", "withdrawn")) + ".")
     _say(f"Wrote the removal list to {output}.")
+    if returning is not None:
+        _say(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
     _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
 
 
@@ -336,6 +369,36 @@ def _order() -> tuple[str, ...]:
     from bouncekit.schema import VERDICTS
 
     return VERDICTS
+
+
+def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
+    """Stop a run that would take too much of the list: if the list was seen, not bounces alone."""
+    from bouncekit.sent import sent_messages
+    from bouncekit.suppress import refuse_if_too_many
+
+    seen = decisions.height
+    if sent is not None:
+        table = sent_messages(sent)
+        if "recipient" in table.collect_schema().names():
+            seen = max(seen, int(table.collect()["recipient"].n_unique()))
+    elif decisions["last_delivery"].null_count() == decisions.height:
+        return  # no good address is in there: a share of it says nothing, a warning does
+    refuse_if_too_many(int((decisions["verdict"] == "remove").sum()), seen, LOUD_SHARE)
+
+
+def _bring_back(
+    bounces: "pl.DataFrame", as_of: datetime | None, previous: Path | None, to: Path
+) -> int:
+    """Write who was refused for an outage only (of the last list, if any); say how many."""
+    from bouncekit.bring_back import bring_back
+    from bouncekit.files import whole_file, without_formulas
+    from bouncekit.suppress import listed
+
+    removed = listed(previous) if previous is not None else None
+    found = bring_back(bounces, removed=removed, as_of=as_of)
+    with whole_file(to) as draft:
+        without_formulas(found).write_csv(draft)
+    return found.height
 
 
 def _warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:

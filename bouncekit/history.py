@@ -6,6 +6,7 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import BOUNCES, CLASSIFICATION
+from bouncekit.sent import without_unmatched
 
 _TIME = pl.col("time").cast(BOUNCES["time"])
 _DELIVERED = pl.col("event") == "delivery"
@@ -55,6 +56,7 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
         .with_columns(_TIME)
         .filter(pl.col("recipient").is_not_null())
         .filter((pl.col("time") <= as_of).fill_null(True) if as_of else pl.lit(True))
+        .pipe(without_unmatched)
         .with_columns(mailing_key=pl.coalesce("mailing", day, "message_id", pl.lit("unknown")))
     )
 

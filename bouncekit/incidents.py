@@ -1,21 +1,25 @@
 """What happened to the mail as a whole: outages of providers, and faults of the sender."""
 
 import math
-from datetime import datetime
+import tomllib
+from datetime import datetime, timedelta
+from importlib.resources import files
 
 import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.details import blocklists
 from bouncekit.history import events, last_event
-from bouncekit.schema import CATEGORIES_BY_FAULT, Category
+from bouncekit.schema import CATEGORIES_BY_FAULT, Category, Time
 
 # Who answered: the provider where known, else the recipient's domain.
 PROVIDER = pl.coalesce(
     "provider", pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
 ).alias("provider")
 
-WINDOW = "1h"
+# A host's name without its first part: mx3.mail.example.net -> mail.example.net. No IP address.
+_HOST = r"^(?:[^.\s]+\.)?([^.\s]+\.(?:[^.\s]+\.)*[a-z][^.\s]*?)\.?$"
+_DOMAIN = pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
 # What is usual at a provider is told by times this far away: a long outage must not pass for it.
 FAR_HOURS = 24
 # An hour is an incident if at least this many addresses that had accepted mail before were called
@@ -23,62 +27,107 @@ FAR_HOURS = 24
 FEWEST_ADDRESSES = 10
 # ... if they were this many times more than is usual at that provider, ...
 TIMES_USUAL = 5
-# ... and if chance would do that less than once in this many hours (Chernoff's bound on the tail of
-# the binomial distribution, which never claims too much for small counts).
+# ... and if the test finds it less likely than this: some providers times the hours of some years.
 CHANCE = 1e-9
+_SENDER_DOMAIN = pl.col("sender").str.extract(r"@([^@>\s]+)").str.to_lowercase()
 # What a broken directory or a broken DNS says of good addresses.
 BLAMED_IN_OUTAGES = ("unknown_user", "unknown_domain", "inactive_mailbox")
 # What lasts longer is no outage.
 LONGEST_OUTAGE_DAYS = 7
+# Bounces that come as messages come later than the refusal (the bounce recovery of GreenArrow adds
+# an hour to the times that were published).
+KNOWN_LAG = timedelta(hours=1)
+
+_BLAMED = (pl.col("event") == "bounce") & pl.col("category").is_in(BLAMED_IN_OUTAGES)
 
 
 def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
-    """Find the hours in which a provider called good addresses bad: its outage, not theirs.
+    """Find the times in which a provider called good addresses bad: its outage, not theirs.
 
-    Takes a classified frame. Only addresses that had accepted mail before are looked at, so that
-    an import of bad addresses is no incident; a frame without deliveries shows none.
+    Takes a classified frame. A provider is who receives a domain's mail: the mailbox provider, else
+    the remote host's domain, else the recipient's, so that hosted domains count together. Only
+    addresses that had accepted mail before are looked at, so that an import of bad addresses is no
+    incident; a frame without deliveries shows only those that are publicly known
+    (`rules/incidents.toml`) and left bounces in it.
+
+    An hour is an incident if at least `FEWEST_ADDRESSES` were refused, at least `TIMES_USUAL` as
+    many as the provider usually refuses, and if chance would hardly do that: the likelihood-ratio
+    (G) test of the table (refused or not, this hour or other times) of Fisher's exact test, which
+    takes little account of few addresses on either side:
+
+        G / 2 = n1 D(p1, p) + n2 D(p2, p) > -ln CHANCE,   D(q, p) = q ln q/p + (1-q) ln (1-q)/(1-p)
+
+    n1, p1: addresses and share of the hour; n2, p2: of times at least `FAR_HOURS` away; p: of both
+    together (Dunning 1993, Computational Linguistics 19:61; Sokal and Rohlf, Biometry, ch. 17). A
+    day is one by the same test, where no hour of it is.
 
     Columns: provider (String), start, end (Datetime: the hours in a row), attempts, refused
-    (UInt32, addresses in each hour), share, usual_share (Float64).
+    (UInt32, addresses in each hour), share, usual_share (Float64; null: not known), source (String,
+    where a publicly known incident is told of; null: found in the frame). Sorted by start.
     """
-    seen = events(frame, as_of).filter(pl.col("time").is_not_null()).with_columns(PROVIDER)
+    seen = _received(frame, as_of)
+    crowd = seen.join(_refusing_crowds(seen), on="receiver", how="semi")
     first_delivery = (
-        seen.filter(pl.col("event") == "delivery")
+        crowd.filter(pl.col("event") == "delivery")
         .group_by("recipient")
         .agg(first_delivery=pl.col("time").min())
     )
-    is_attempt = pl.col("event").is_in(["bounce", "delivery"])
-    blamed = (pl.col("event") == "bounce") & pl.col("category").is_in(BLAMED_IN_OUTAGES)
-    hours = (
-        seen.filter(is_attempt)
-        .join(first_delivery, on="recipient")
-        .filter((pl.col("time") >= pl.col("first_delivery")) & pl.col("provider").is_not_null())
-        .group_by("provider", start=pl.col("time").dt.truncate(WINDOW))
-        .agg(
-            attempts=pl.col("recipient").n_unique(),
-            refused=pl.col("recipient").filter(blamed).n_unique(),
-        )
+    attempts = (
+        crowd.join(first_delivery, on="recipient")
+        .filter((pl.col("time") >= pl.col("first_delivery")) & pl.col("receiver").is_not_null())
+        .select("recipient", "time", "blamed", provider="receiver")
+        .collect(engine="streaming")
+        .lazy()
     )
+    hours, days = _unusual(attempts, timedelta(hours=1)), _unusual(attempts, timedelta(days=1))
+    date = pl.col("start").dt.date()
+    days = days.join(
+        hours.select("provider", day=date),
+        left_on=["provider", date],
+        right_on=["provider", "day"],
+        how="anti",
+    )
+    found = pl.concat([hours, days]).with_columns(source=pl.lit(None, pl.String))
     return (
-        hours.join(_usual(hours), on=["provider", "start"])
-        .with_columns(share=pl.col("refused") / pl.col("attempts"))
-        .filter(_is_unusual())
-        .sort("provider", "start")
-        .with_columns(
-            run=(pl.col("start").diff().over("provider") != pl.duration(hours=1))
-            .fill_null(True)
-            .cum_sum()
-        )
+        pl.concat([found, _known(seen)])
+        .pipe(_in_runs)
         .group_by("provider", "run")
         .agg(
             start=pl.col("start").min(),
-            end=pl.col("start").max() + pl.duration(hours=1),
+            end=pl.col("end").max(),
             attempts=pl.col("attempts").sum(),
             refused=pl.col("refused").sum(),
             usual_share=pl.col("usual_share").mean(),
+            source=pl.col("source").drop_nulls().sort().first(),
         )
         .with_columns(share=pl.col("refused") / pl.col("attempts"))
-        .select("provider", "start", "end", "attempts", "refused", "share", "usual_share")
+        .select("provider", "start", "end", "attempts", "refused", "share", "usual_share", "source")
+        .sort("start", "provider")
+        .collect(engine="streaming")
+    )
+
+
+def outage_windows(
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None
+) -> pl.DataFrame:
+    """Give the times of `incidents` by `PROVIDER`, as single bounces name it.
+
+    A hosted domain's bounce may name its domain, its filter or its host; each gets the times of
+    the incident that it was in. Columns: provider, start, end. No two rows of a provider overlap.
+    """
+    found = incidents(frame, as_of=as_of).select("start", "end", receiver="provider").lazy()
+    return (
+        _received(frame, as_of)
+        .filter("blamed", pl.col("receiver").is_not_null())
+        .select("receiver", "time", PROVIDER)
+        .join(found, on="receiver")
+        .filter(pl.col("time").is_between("start", "end", closed="left"))
+        .select("provider", "start", "end")
+        .unique()
+        .pipe(_in_runs)
+        .group_by("provider", "run")
+        .agg(start=pl.col("start").min(), end=pl.col("end").max())
+        .select("provider", "start", "end")
         .sort("start", "provider")
         .collect(engine="streaming")
     )
@@ -88,7 +137,8 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     """List the faults of the sending side, what must be dealt with first on top.
 
     Takes a classified frame. A row per category, provider, blocklist and sending IP: category,
-    fault, provider, blocklist, sending_ip (String) · events, mailings, recipients (UInt32) ·
+    fault, provider, blocklist, sending_ip, sender_domain (String; the domain that sent most of
+    them) · events, mailings, recipients (UInt32) ·
     first_seen, last_seen (Datetime) · share (Float64: of that provider's recipients) · reply (an
     example) · what_to_do (String). A blocklisting stands first: it is to be dealt with at once.
     """
@@ -101,6 +151,7 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
         .filter(pl.col("event").is_in(["bounce", "deferral"]))
         .group_by("category", "fault", "provider", "blocklist", "sending_ip")
         .agg(
+            sender_domain=_SENDER_DOMAIN.drop_nulls().mode().sort().first(),
             events=pl.len(),
             mailings=pl.col("mailing_key").n_unique(),
             recipients=pl.col("recipient").n_unique(),
@@ -165,6 +216,124 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _received(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.LazyFrame:
+    """Give the bounces and deliveries that have a time, and who received them.
+
+    Columns: recipient, time, event, provider, reply, blamed (Boolean: an outage says so), receiver
+    (String: who receives the mail of the recipient's domain, whatever one event names). Deliveries
+    often name no host, so the most frequent name among a domain's events stands. It is looked for
+    among recipients and hosts, which are far fewer than events.
+    """
+    seen = events(frame, as_of).filter(
+        pl.col("time").is_not_null() & pl.col("event").is_in(["bounce", "delivery"])
+    )
+    host = pl.col("remote_mta").str.to_lowercase().str.extract(_HOST)
+    named = (
+        seen.group_by("recipient", "provider", "remote_mta")
+        .len()
+        .select("recipient", "len", domain=_DOMAIN, name=pl.coalesce("provider", host))
+    )
+    by_domain = (
+        named.drop_nulls()
+        .group_by("domain", "name")
+        .agg(pl.col("len").sum())
+        .sort("domain", "len", "name", descending=[False, True, False])
+        .unique("domain", keep="first", maintain_order=True)
+    )
+    receivers = (
+        named.select("recipient", "domain")
+        .unique()
+        .join(by_domain, on="domain", how="left")
+        .select("recipient", receiver=pl.coalesce("name", "domain"))
+    )
+    return seen.select("recipient", "time", "event", "provider", "reply", blamed=_BLAMED).join(
+        receivers, on="recipient", how="left"
+    )
+
+
+def _refusing_crowds(seen: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the receivers that can have an incident: the others need not be counted by the hour."""
+    return (
+        seen.filter("blamed")
+        .group_by("receiver", pl.col("time").dt.date())
+        .agg(refused=pl.col("recipient").n_unique())
+        .filter(pl.col("refused") >= FEWEST_ADDRESSES)
+        .select("receiver")
+        .unique()
+    )
+
+
+def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
+    """Give the windows that are incidents: provider, start, end, attempts, refused, usual_share."""
+    counts = (
+        attempts.group_by("provider", "recipient", start=pl.col("time").dt.truncate(window))
+        .agg(pl.col("blamed").any())
+        .group_by("provider", "start")
+        .agg(attempts=pl.len(), refused=pl.col("blamed").sum())
+    )
+    return (
+        counts.join(_usual(counts), on=["provider", "start"])
+        .filter(_is_unusual())
+        .select(
+            "provider",
+            "start",
+            pl.col("start").add(window).alias("end"),
+            "attempts",
+            "refused",
+            "usual_share",
+        )
+    )
+
+
+def _known(seen: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the publicly known incidents that left bounces in the frame."""
+    table = tomllib.loads(files("bouncekit.rules").joinpath("incidents.toml").read_text("utf-8"))
+    known = pl.LazyFrame(table["incident"]).with_columns(pl.col("start", "end").cast(Time))
+    known = known.with_columns(end=pl.col("end") + KNOWN_LAG).rename({"source": "told_by"})
+    words = sorted({word for incident in table["incident"] for word in incident["words"]})
+    # Few events are of that time: they are looked for before any text is.
+    inside = (
+        seen.filter(pl.col("time").is_between(*_span(table["incident"])))
+        .with_columns(provider=pl.coalesce("provider", "receiver"))
+        .join(known, on="provider")
+        .filter(pl.col("time").is_between("start", "end", closed="left"))
+    )
+    said = pl.col("reply").str.to_lowercase().str.replace_all(r"\s+(?:550[ -]5\.1\.1\s+)?", " ")
+    false = pl.any_horizontal(
+        said.str.contains(word, literal=True) & pl.col("words").list.contains(word)
+        for word in words
+    ).fill_null(False)
+    return (
+        inside.group_by("start", "end", "told_by", provider="receiver")
+        .agg(
+            attempts=pl.col("recipient").n_unique(),
+            refused=pl.col("recipient").filter(pl.col("blamed") & false).n_unique(),
+        )
+        .filter(pl.col("refused") > 0)
+        .select(
+            "provider",
+            "start",
+            "end",
+            "attempts",
+            "refused",
+            pl.lit(None, pl.Float64).alias("usual_share"),
+            source="told_by",
+        )
+    )
+
+
+def _span(incidents: list[dict[str, datetime]]) -> tuple[datetime, datetime]:
+    return min(i["start"] for i in incidents), max(i["end"] for i in incidents) + KNOWN_LAG
+
+
+def _in_runs(windows: pl.LazyFrame) -> pl.LazyFrame:
+    """Number (`run`) the windows of a provider that touch or overlap."""
+    before = pl.col("end").cum_max().shift().over("provider")
+    return windows.sort("provider", "start", "end").with_columns(
+        run=(pl.col("start") > before).fill_null(True).cum_sum()
+    )
+
+
 def _usual(hours: pl.LazyFrame) -> pl.LazyFrame:
     """Give for each provider and hour the share that was refused at other times (usual_share).
 
@@ -196,14 +365,26 @@ def _usual(hours: pl.LazyFrame) -> pl.LazyFrame:
         .select(
             "provider",
             "start",
+            other_attempts="all_attempts",
+            other_refused="all_refused",
             usual_share=(pl.col("all_refused") + 0.5) / (pl.col("all_attempts") + 1),
         )
     )
 
 
 def _is_unusual() -> pl.Expr:
-    attempts, share, usual = pl.col("attempts"), pl.col("share"), pl.col("usual_share")
-    enough = (pl.col("refused") >= FEWEST_ADDRESSES) & (share >= TIMES_USUAL * usual)
-    inside = share.clip(1e-12, 1 - 1e-12)
-    divergence = inside * (inside / usual).log() + (1 - inside) * ((1 - inside) / (1 - usual)).log()
-    return enough & (attempts * divergence > -math.log(CHANCE))
+    here, there = pl.col("attempts"), pl.col("other_attempts")
+    share = pl.col("refused") / here
+    both = (pl.col("refused") + pl.col("other_refused")) / (here + there)
+    elsewhere = pl.when(there > 0).then(pl.col("other_refused") / there).otherwise(both)
+    enough = (pl.col("refused") >= FEWEST_ADDRESSES) & (
+        share >= TIMES_USUAL * pl.col("usual_share")
+    )
+    half_g = here * _divergence(share, both) + there * _divergence(elsewhere, both)
+    return enough & (half_g > -math.log(CHANCE))
+
+
+def _divergence(share: pl.Expr, expected: pl.Expr) -> pl.Expr:
+    """Give Kullback and Leibler's divergence of two shares."""
+    q, p = share.clip(1e-12, 1 - 1e-12), expected.clip(1e-12, 1 - 1e-12)
+    return q * (q / p).log() + (1 - q) * ((1 - q) / (1 - p)).log()

@@ -15,8 +15,9 @@ import polars as pl
 from bouncekit import rules as knowledge
 from bouncekit.errors import BouncekitError
 from bouncekit.history import EVIDENCE, by_mailing, events, last_event
-from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, incidents
+from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, outage_windows
 from bouncekit.schema import CATEGORIES, Verdict
+from bouncekit.sent import Sent, match_sent, tell_unmatched
 
 # Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
 USUAL_GAP_DAYS = 30
@@ -124,11 +125,14 @@ def decide(
     *,
     as_of: datetime | None = None,
     guard: bool = True,
+    sent: Sent | None = None,
 ) -> pl.DataFrame:
     """Give a verdict on each recipient of a classified frame, with the reason in words.
 
     `policy` is a name of `policies()`, a TOML file or a Policy. Nothing after `as_of` (default:
     the last event) is used. With `guard`, removals that rest on an incident become `hold`.
+    With `sent` (a table or file of what was sent, see `match_sent`), events of messages that nobody
+    sent count for nothing.
 
     Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
     because (String, a sentence), category (Category, of the last strike), strikes (UInt32: mailings
@@ -138,15 +142,17 @@ def decide(
     enhanced_code, reply, rule (String, of the last strike). Sorted by verdict, then recipient.
     """
     chosen = find_policy(policy)
+    if sent is not None:
+        frame = match_sent(frame, sent)
     as_of = as_of or last_event(frame)
     history = by_mailing(events(frame, as_of), _weight(chosen))
     recipients, bounced, usual_gap = pl.collect_all(
         [_per_recipient(history), _bounced(history), _usual_gap(history)],
         engine="streaming",
     )
-    outages = incidents(frame, as_of=as_of).lazy() if guard else _no_incidents()
+    outages = outage_windows(frame, as_of=as_of).lazy() if guard else _no_incidents()
     strikes = _strikes(bounced.lazy(), recipients.lazy(), chosen, outages)
-    return (
+    decisions = (
         recipients.lazy()
         .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
         .join(_counted(strikes), on="recipient", how="left")
@@ -181,6 +187,7 @@ def decide(
         .sort("verdict", "recipient")
         .collect(engine="streaming")
     )
+    return tell_unmatched(decisions, frame)
 
 
 def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:

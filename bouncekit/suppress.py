@@ -1,49 +1,26 @@
 """The removal list, as the mail services take it."""
 
-from collections.abc import Mapping
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.files import whole_file, with_formulas, without_formulas
+from bouncekit.files import whole_file, with_formulas
+from bouncekit.formats import content, find_format, formats, is_address, parts, table
 
-_RECIPIENT = pl.col("recipient")
-_CODE = pl.coalesce(pl.col("reply_code").cast(pl.String), pl.lit("550"))
-# Mailgun wants RFC 2822 dates; without one it takes the time of the upload.
-_RFC_2822 = pl.col("last_bounce").dt.strftime("%a, %d %b %Y %H:%M:%S GMT").fill_null("")
-
-# The columns of each service's import file, and how each is made from decisions. Sources: the
-# services' help pages on importing suppressions.
-SERVICES: Mapping[str, Mapping[str, pl.Expr]] = {
-    "csv": {
-        "recipient": _RECIPIENT,
-        "category": pl.col("category").cast(pl.String),
-        "because": pl.col("because"),
-        "last_bounce": pl.col("last_bounce").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "policy": pl.col("policy"),
-    },
-    "sendgrid": {"email": _RECIPIENT},
-    "mailgun": {
-        "address": _RECIPIENT,
-        "code": _CODE,
-        "error": pl.col("because"),
-        "created_at": _RFC_2822,
-    },
-    "ses": {"recipient": _RECIPIENT, "reason": pl.lit("BOUNCE")},
-    "sparkpost": {
-        "recipient": _RECIPIENT,
-        "type": pl.lit("non_transactional"),
-        "description": pl.col("because"),
-    },
-    "mailchimp": {"Email Address": _RECIPIENT},
-    "brevo": {"EMAIL": _RECIPIENT},
-    "hubspot": {"Email": _RECIPIENT},
-    "klaviyo": {"Email": _RECIPIENT},
-    "listmonk": {"email": _RECIPIENT, "name": pl.lit(""), "attributes": pl.lit("{}")},
-}
-_WITHOUT_HEADER = ("ses",)
+SERVICES: Sequence[str] = tuple(formats())
+CHANGES = ("added", "kept", "withdrawn")
+# What follows the name of the list in the name of its manifest.
+MANIFEST = ".manifest.json"
 _NOBODY = pl.Series("recipient", [], pl.String)
 
 
@@ -52,39 +29,176 @@ def write_suppressions(
     path: str | PathLike[str],
     service: str = "csv",
     previous: str | PathLike[str] | None = None,
+    *,
+    at_most: float = 1.0,
+    run: Mapping[str, Any] | None = None,
 ) -> pl.DataFrame:
-    """Write the addresses to remove as a CSV file (UTF-8, no BOM) that a mail service imports.
+    """Write the addresses to remove as a mail service imports them, and a manifest beside them.
 
-    `service` is one of `SERVICES`. Gives the frame of what changed since the list `previous` (a
-    file written before): recipient (String), change (Enum: added, kept, withdrawn); without
-    `previous` all are added. Cells that a spreadsheet would run get an apostrophe in front. The
-    file is written whole or not at all. Raises BouncekitError for an unknown service, a frame that
-    holds no decisions, or a file that cannot be read or written.
+    `service` is one of `SERVICES`; `rules/suppression_formats.toml` says how each takes its list
+    and where that is written. Where a service limits a file, `remove.csv` becomes `remove-1.csv`,
+    `remove-2.csv`, ...; files of the last run that are no longer part of the list are deleted.
+    In the plain CSV, cells that a spreadsheet would run get an apostrophe in front; in a service's
+    file the address stays as it is. What is no address is left out of a service's file and counted.
+
+    `remove.csv.manifest.json` tells service, policy, counts, versions, the hash of each file, and
+    `run` as given (what a caller wants to remember: as_of, inputs, options). It holds no clock: the
+    same run gives the same bytes.
+
+    Gives the frame of what changed since the list `previous` (a file written before, or any table
+    of addresses): recipient (String), change (Enum: added, kept, withdrawn); without `previous` all
+    are added. Added and kept are the new list.
+
+    All is written or nothing: each file takes its place when the last is complete. Raises
+    BouncekitError for an unknown service, a frame that holds no decisions, a file that cannot be
+    read or written, or if more than the share `at_most` (0 to 1) of the recipients would go.
     """
-    if service not in SERVICES:
-        raise BouncekitError(
-            f"There is no format for '{service}'; use one of {', '.join(SERVICES)}."
-        )
-    columns = SERVICES[service]
-    needed = [
-        "verdict",
-        *(name for column in columns.values() for name in column.meta.root_names()),
-    ]
+    to = find_format(service)
+    needed = ["verdict", "recipient", *to.needed]
     if missing := [name for name in needed if name not in decisions.columns]:
         raise BouncekitError(
             f"The frame has no column '{missing[0]}'; write_suppressions takes what decide() gives."
         )
-    removals = decisions.filter(pl.col("verdict") == "remove").sort("recipient")
+    verdicts = decisions.filter(pl.col("verdict") == "remove").sort("recipient")
+    refuse_if_too_many(verdicts.height, decisions.height, at_most)
+    removals = verdicts if service == "csv" else verdicts.filter(is_address())
     change = _change(removals["recipient"], previous)
-    table = without_formulas(removals.select(**columns))
-    with whole_file(path) as draft:
-        table.write_csv(draft, include_header=service not in _WITHOUT_HEADER)
+    files = _named(Path(path), [content(part, to) for part in parts(table(removals, to), to)])
+    manifest = {
+        "service": service,
+        "import_as": to.import_as,
+        "format_source": to.source,
+        "policy": _policy(decisions),
+        "counts": {
+            "recipients": decisions.height,
+            "verdicts": _counts(decisions, "verdict"),
+            "listed": removals.height,
+            "no_address": verdicts.height - removals.height,
+            "changes": dict.fromkeys(CHANGES, 0) | _counts(change, "change"),
+        },
+        "previous": [] if previous is None else [*map(file_facts, _files_of(Path(previous)))],
+        "files": [_facts(name.name, data) for name, data in files.items()],
+        "versions": {
+            "bouncekit": _version(),
+            "polars": pl.__version__,
+            "python": platform.python_version(),
+        },
+        "run": dict(run or {}),
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
+    _write(Path(path), files | {manifest_of(path): text.encode()})
     return change
 
 
+def refuse_if_too_many(removals: int, recipients: int, at_most: float) -> None:
+    """Raise BouncekitError if more than the share `at_most` of the recipients would go."""
+    if recipients and removals > at_most * recipients:
+        raise BouncekitError(
+            f"That would remove {removals / recipients:.0%} of the recipients ({removals:,} of "
+            f"{recipients:,}), more than {at_most:.0%}; nothing was written. Look at the decisions "
+            "first; if they are right, use --force (in Python: at_most=1)."
+        )
+
+
+def manifest_of(path: str | PathLike[str]) -> Path:
+    """Give the place of a list's manifest."""
+    target = Path(path)
+    return target.with_name(target.name + MANIFEST)
+
+
+def file_facts(path: str | PathLike[str]) -> dict[str, Any]:
+    """Give file, bytes and sha256 of a file, so that a run on it can be told from another.
+
+    Raises BouncekitError if it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        return {"file": str(path), "bytes": Path(path).stat().st_size, "sha256": digest}
+    except OSError as problem:
+        raise BouncekitError(
+            f"{path}: not readable ({problem.strerror}); check the path."
+        ) from None
+
+
+def listed(path: str | PathLike[str]) -> pl.Series:
+    """Read the addresses of a list written before, or of any table that has a column of them.
+
+    A list in several files is read whole if its manifest is there. Raises BouncekitError.
+    """
+    service = _manifest(Path(path)).get("service")
+    found = [_recipients(file, service) for file in _files_of(Path(path))]
+    return pl.concat([_NOBODY, *found]).unique().sort()
+
+
+def _policy(decisions: pl.DataFrame) -> str | None:
+    if "policy" not in decisions.columns:
+        return None
+    return ", ".join(sorted(map(str, decisions["policy"].unique()))) or None
+
+
+def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
+    counted = frame.group_by(column).len().sort(column)
+    return {str(name): count for name, count in counted.iter_rows()}
+
+
+def _version() -> str | None:
+    try:
+        return version("bouncekit")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return None
+
+
+def _facts(name: str, data: bytes) -> dict[str, Any]:
+    return {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _named(path: Path, data: Sequence[bytes]) -> dict[Path, bytes]:
+    if len(data) == 1:
+        return {path: data[0]}
+    return {
+        path.with_name(f"{path.stem}-{number}{path.suffix}"): part
+        for number, part in enumerate(data, 1)
+    }
+
+
+def _write(path: Path, files: Mapping[Path, bytes]) -> None:
+    """Write all drafts, then put each in its place, the manifest last; then tidy up."""
+    if not path.parent.is_dir():
+        raise BouncekitError(
+            f"{path}: cannot be written there (no such folder); choose another place."
+        )
+    before = [file for file in _in_manifest(path) if file not in files]
+    with ExitStack() as places:  # leaves in the reverse order of entering
+        drafts = [(places.enter_context(whole_file(name)), name) for name in reversed([*files])]
+        for draft, name in drafts:
+            draft.write_bytes(files[name])
+    for file in before:
+        file.unlink(missing_ok=True)
+
+
+def _in_manifest(path: Path) -> list[Path]:
+    """Give the files of the list written there before; only what is named like a part of it."""
+    names = [file["file"] for file in _manifest(path).get("files", []) if "file" in file]
+    own = re.compile(rf"{re.escape(path.stem)}(-[0-9]+)?{re.escape(path.suffix)}")
+    return [path.with_name(name) for name in names if own.fullmatch(name)]
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """Give the manifest of a list; what is none is no manifest, for the list can do without."""
+    try:
+        found = json.loads(manifest_of(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _files_of(path: Path) -> Iterable[Path]:
+    return [path] if path.exists() else _in_manifest(path) or [path]
+
+
 def _change(recipients: pl.Series, previous: str | PathLike[str] | None) -> pl.DataFrame:
-    before = _NOBODY if previous is None else _recipients(previous)
-    kinds = pl.Enum(["added", "kept", "withdrawn"])
+    before = _NOBODY if previous is None else listed(previous)
     everybody = pl.concat([recipients, before]).unique().sort()
     return everybody.to_frame().select(
         "recipient",
@@ -93,20 +207,39 @@ def _change(recipients: pl.Series, previous: str | PathLike[str] | None) -> pl.D
         .when(pl.col("recipient").is_in(recipients.implode()))
         .then(pl.lit("kept"))
         .otherwise(pl.lit("withdrawn"))
-        .cast(kinds),
+        .cast(pl.Enum(CHANGES)),
     )
 
 
-def _recipients(path: str | PathLike[str]) -> pl.Series:
-    """Read the addresses of a list written before: its first column, whatever the service."""
+def _recipients(path: Path, service: str | None) -> pl.Series:
+    """Read the addresses of one file: the column that has most of them, if no manifest tells."""
+    to = formats().get(service or "")
     try:
-        table = pl.read_csv(Path(path), has_header=False, infer_schema=False, raise_if_empty=False)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        reason = str(problem).splitlines()[0]
+        data = path.read_bytes()
+        if data[:1] == b"{":
+            return _of_calls(data)
+        if to is not None and to.kind == "lines":
+            return pl.Series("recipient", data.decode().splitlines(), pl.String)
+        table = pl.read_csv(data, has_header=False, infer_schema=False, raise_if_empty=False)
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as problem:
+        reason = (str(problem).splitlines() or ["no reason given"])[0]
         raise BouncekitError(
             f"{path}: not readable as an earlier removal list ({reason}); check the path."
         ) from None
     if table.is_empty():  # nobody was to be removed, in a format without headings
         return _NOBODY
-    first = with_formulas(table.to_series(0)).alias("recipient")
-    return first.filter(first.str.contains("@", literal=True))
+    is_one = pl.all().str.contains(r'^\s*("[^"]*"|[^\s"]+)@[^\s@]+\s*$').sum()
+    counts = table.select(is_one).row(0)
+    cells = table.to_series(counts.index(max(counts))).alias("recipient")
+    if table.row(0)[:2] == tuple(formats()["csv"].columns)[:2]:  # only that one quotes formulas
+        cells = with_formulas(cells)
+    return cells.filter(cells.str.contains("@", literal=True).fill_null(False))
+
+
+def _of_calls(data: bytes) -> pl.Series:
+    to = formats()["postmark"]
+    address = next(iter(to.columns))
+    calls = (json.loads(line) for line in data.decode().splitlines() if line)
+    return pl.Series(
+        "recipient", [one[address] for call in calls for one in call[to.list]], pl.String
+    )

@@ -1,6 +1,8 @@
 """The command line, as users call it: in a process of its own."""
 
 import gzip
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -90,6 +92,48 @@ def test_decide_tells_what_changed_since_the_last_list(export: Path, tmp_path: P
     last.write_text("email\ngone@example.org\nold@example.org\n")
     done = bouncekit("decide", export, "--previous", last, "-o", tmp_path / "remove.csv")
     assert "1 added, 1 kept, 1 withdrawn." in done.stdout
+
+
+def seen(folder: Path, gone: int, good: int) -> Path:
+    """Write an export that shows good addresses too."""
+    rows = [("bounce", "550 5.1.1 User unknown", f"gone{n}") for n in range(gone)]
+    rows += [("delivered", "", f"good{n}") for n in range(good)]
+    file = folder / "events.csv"
+    lines = [f"2025-01-07T09:00:00Z,{e},{reply},{who}@example.org" for e, reply, who in rows]
+    file.write_text("\n".join(["timestamp,event,reason,email", *lines, ""]), encoding="utf-8")
+    return file
+
+
+def test_decide_refuses_to_take_more_than_30_per_cent_off_without_force(tmp_path: Path) -> None:
+    export, out = seen(tmp_path, 4, 6), tmp_path / "remove.csv"
+    done = bouncekit("decide", export, "-o", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "remove 40% of the recipients (4 of 10), more than 30%" in done.stderr
+    assert "--force" in done.stderr
+    assert list(tmp_path.iterdir()) == [export]
+    assert bouncekit("decide", export, "-o", out, "--force").returncode == 0
+    assert pl.read_csv(out).height == 4
+
+
+def test_decide_takes_30_per_cent_off_and_leaves_a_manifest(tmp_path: Path) -> None:
+    export, out = seen(tmp_path, 3, 7), tmp_path / "remove.csv"
+    done = bouncekit("decide", export, "-o", out, "--as-of", "2025-02-01")
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "remove.csv.manifest.json").read_text("utf-8"))
+    assert told["run"]["as_of"] == "2025-02-01T00:00:00+00:00"
+    assert told["run"]["policy"]["name"] == "article"
+    digest = hashlib.sha256(export.read_bytes()).hexdigest()
+    assert [file["sha256"] for file in told["run"]["inputs"]] == [digest]
+
+
+def test_decide_charges_nobody_with_what_nobody_sent(export: Path, tmp_path: Path) -> None:
+    sent, out = tmp_path / "sent.csv", tmp_path / "remove.csv"
+    people = "".join(f"n{number}@example.net\n" for number in range(9))
+    sent.write_text(f"email\ngone@example.org\n{people}")
+    done = bouncekit("decide", export, "--sent", sent, "-o", out, "--service", "sendgrid")
+    assert done.returncode == 0, done.stderr
+    assert out.read_text() == "email\ngone@example.org\n"
+    assert "4 events matched nothing that was sent." in done.stdout
 
 
 OWN = """\

@@ -1,13 +1,19 @@
 """What happened to the mail as a whole: outages of providers, and faults of the sender."""
 
+import tomllib
 from datetime import datetime, timedelta
+from importlib.resources import files
 
 import polars as pl
 import pytest
 from frames import at, bounces
 from polars.testing import assert_frame_equal
 
+from bouncekit import rules as knowledge
+from bouncekit.bring_back import bring_back
+from bouncekit.errors import BouncekitError
 from bouncekit.incidents import alerts, incidents
+from bouncekit.policy import decide
 
 UNKNOWN = "550 5.1.1 The email account that you tried to reach does not exist"
 NO_DOMAIN = "550 5.1.2 Host or domain name not found"
@@ -66,6 +72,7 @@ def test_good_addresses_called_bad_are_the_providers_outage(reply: str) -> None:
             "share": 0.5,
             # Nothing else ever failed there: half a refusal more than in 150 attempts is assumed.
             "usual_share": pytest.approx(0.5 / 151),
+            "source": None,
         }
     ]
 
@@ -137,3 +144,117 @@ def test_rows_in_another_order_or_twice_change_nothing(view: object) -> None:
     assert_frame_equal(view(frame.lazy()), view(frame))
     if view is incidents:
         assert_frame_equal(view(pl.concat([frame, frame])), view(frame))
+
+
+def hosted(text: str, host: str = "mx.hoster.example") -> pl.DataFrame:
+    """Spread the addresses over domains of one host; few deliveries name it."""
+    frame = bounces(text)
+    names = pl.col("recipient").str.extract("^a([0-9]+)@")
+    told = (pl.col("event") == "bounce") | (pl.col("time").dt.minute() % 4 == 0)
+    return frame.with_columns(
+        recipient=pl.format("ann@firm{}.example", names.cast(pl.Int64) % 20),
+        remote_mta=pl.when(told).then(pl.lit(host)),
+        provider=pl.lit(None, pl.String),
+    )
+
+
+def test_hosted_domains_count_by_their_host() -> None:
+    frame = hosted(OUTAGE)
+    found = incidents(frame)
+    assert found["provider"].to_list() == ["hoster.example"]
+    held = decide(frame, as_of=at("2025-03-03 23:00")).filter(pl.col("verdict") == "hold")
+    assert held.height == 20
+    assert held["because"].str.contains("refused many good addresses").all()
+
+
+def test_a_day_is_an_incident_where_no_hour_is() -> None:
+    slow = OUTAGE.splitlines()
+    spread = [
+        line.replace(" 09:", f" {number % 24:02}:") if "03-03" in line else line
+        for number, line in enumerate(slow)
+    ]
+    found = incidents(bounces("\n".join(spread)))
+    assert found.select("start", "end", "refused").rows() == [
+        (at("2025-03-03 00:00"), at("2025-03-04 00:00"), 25)
+    ]
+
+
+GMAIL = "550-5.1.1 The email account that you tried to reach does not exist. Please try"
+KNOWN = {
+    "in it": ("2020-12-15 20:00", GMAIL, "hold"),
+    "the report came late": ("2020-12-16 00:30", GMAIL, "hold"),
+    "long after": ("2020-12-16 09:00", GMAIL, "remove"),
+    "before": ("2020-12-15 12:00", GMAIL, "remove"),
+    "another text": ("2020-12-15 20:00", "550 5.2.1 The account is disabled", "remove"),
+}
+
+
+@pytest.mark.parametrize(("time", "reply", "verdict"), KNOWN.values(), ids=KNOWN)
+def test_what_a_publicly_known_incident_refused_is_held(
+    time: str, reply: str, verdict: str
+) -> None:
+    frame = bounces(f"{time} bounce ann@example.org {reply}").with_columns(provider=pl.lit("Gmail"))
+    assert decide(frame)["verdict"].to_list() == [verdict]
+    assert decide(frame, guard=False)["verdict"].to_list() == ["remove"]
+    sources = incidents(frame)["source"].to_list()
+    assert [source[:8] for source in sources] == ["https://"] * (verdict == "hold")
+
+
+def test_an_incident_found_and_known_is_one() -> None:
+    frame = bounces(OUTAGE.replace("2025-03-03 09:", "2020-12-15 20:").replace("2025", "2020"))
+    frame = frame.with_columns(provider=pl.lit("Gmail"))
+    early = frame.filter(pl.col("time") < at("2020-06-01 00:00"))
+    assert incidents(early).is_empty()
+    found = incidents(frame)
+    assert found.height == 1
+    assert found["source"].null_count() == 0
+    assert decide(frame)["recipient"].is_unique().all()
+
+
+def test_every_known_incident_has_its_source() -> None:
+    table = tomllib.loads(
+        files("bouncekit.rules").joinpath("incidents.toml").read_text(encoding="utf-8")
+    )
+    names = knowledge.providers()
+    for incident in table["incident"]:
+        assert incident["start"] < incident["end"]
+        assert incident["source"].startswith("https://")
+        assert incident["provider"] in names
+        assert incident["words"] == [word.lower() for word in incident["words"]]
+
+
+def test_who_was_refused_for_the_outage_only_is_to_be_brought_back() -> None:
+    dead = "2025-02-03 09:00 bounce a30@bigmail.example " + UNKNOWN
+    later = "2025-03-09 09:00 bounce a31@bigmail.example " + UNKNOWN
+    frame = bounces(BEFORE.replace("a30@", "b30@") + OUTAGE[len(BEFORE) :] + f"{dead}\n{later}\n")
+    now = at("2025-03-09 10:00")
+    back = bring_back(frame, as_of=now)["recipient"].to_list()
+    names = {f"a{number}@bigmail.example" for number in range(25, 50)}
+    assert set(back) == names - {"a31@bigmail.example"}
+    wanted = pl.Series(["a26@bigmail.example", "a31@bigmail.example"])
+    assert bring_back(frame, removed=wanted)["recipient"].to_list() == ["a26@bigmail.example"]
+
+
+@pytest.mark.parametrize(
+    ("text", "domain", "count"),
+    [
+        ("DOES NOT exist", "bigmail.example", 25),
+        ("", "", 25),
+        ("no such words", "", 0),
+        ("", "postbox.example", 0),
+    ],
+)
+def test_time_text_and_domain_say_who_is_brought_back(text: str, domain: str, count: int) -> None:
+    start, end = datetime(2025, 3, 3, 9), datetime(2025, 3, 3, 10)
+    found = bring_back(bounces(OUTAGE), start=start, end=end, text=text, domain=domain)
+    assert found.height == count
+
+
+def test_an_incident_has_a_start_and_an_end() -> None:
+    with pytest.raises(BouncekitError, match="give both, or neither"):
+        bring_back(bounces(OUTAGE), start=datetime(2025, 3, 3))
+
+
+def test_an_alert_names_the_domain_that_sent() -> None:
+    frame = bounces(ALERTS).with_columns(sender=pl.lit("News <news@Mail.example.com>"))
+    assert alerts(frame)["sender_domain"].unique().to_list() == ["mail.example.com"]

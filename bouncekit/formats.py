@@ -1,0 +1,130 @@
+"""What each mail service takes as a list of addresses not to mail."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+from bouncekit.files import without_formulas
+
+# What may stand in a column, made from decisions. Mailgun wants RFC 2822 dates; without one it
+# takes the time of the upload.
+CONTENT: Mapping[str, pl.Expr] = {
+    "recipient": pl.col("recipient"),
+    "category": pl.col("category").cast(pl.String),
+    "because": pl.col("because"),
+    "policy": pl.col("policy"),
+    "code": pl.coalesce(pl.col("reply_code").cast(pl.String), pl.lit("550")),
+    "iso_time": pl.col("last_bounce").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    "rfc_2822_time": pl.col("last_bounce").dt.strftime("%a, %d %b %Y %H:%M:%S GMT").fill_null(""),
+}
+# Quotes round each cell and a separator after it are the most that CSV adds, beside doubled quotes.
+_AROUND_A_CELL = 3
+# One address that is none makes some services refuse a whole file.
+_ADDRESS = r"^[^\p{Cc}]+@[^\p{Cc}\s@]+$"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a service takes addresses; `rules/suppression_formats.toml` says what the fields mean."""
+
+    service: str
+    kind: str
+    import_as: str
+    source: str
+    columns: Mapping[str, str] = field(hash=False)
+    header: bool = True
+    list: str = ""
+    rows: int | None = None
+    bytes: int | None = None
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns of decisions that it is made from."""
+        made = [CONTENT[c].meta.root_names() for c in self.columns.values() if c[:1] != "="]
+        return tuple(name for names in made for name in names)
+
+
+@cache
+def formats() -> Mapping[str, Format]:
+    """Give the formats by the name of their service."""
+    text = files("bouncekit.rules").joinpath("suppression_formats.toml").read_text("utf-8")
+    return {name: Format(service=name, **about) for name, about in tomllib.loads(text).items()}
+
+
+def find_format(service: str) -> Format:
+    """Give a service's format; raises BouncekitError for one that is not known."""
+    if service not in formats():
+        raise BouncekitError(
+            f"There is no format for '{service}'; use one of {', '.join(formats())}."
+        )
+    return formats()[service]
+
+
+def is_address() -> pl.Expr:
+    """True where `recipient` is an address that a service's import reads as one."""
+    return pl.col("recipient").str.contains(_ADDRESS).fill_null(False)
+
+
+def table(removals: pl.DataFrame, to: Format) -> pl.DataFrame:
+    """Give the rows of the file.
+
+    What people open holds no cell that a spreadsheet runs. In what a service imports the address
+    stays as it is: `'+ann@example.org` would be another address.
+    """
+    constants = {name: c[1:].split("|") for name, c in to.columns.items() if c[:1] == "="}
+    rows = removals.select(
+        pl.lit(constants[name]).alias(name) if name in constants else CONTENT[content].alias(name)
+        for name, content in to.columns.items()
+    )
+    for name in constants:
+        rows = rows.explode(name)
+    if to.service == "csv":
+        return without_formulas(rows)
+    address = next(name for name, content in to.columns.items() if content == "recipient")
+    return without_formulas(rows.drop(address)).with_columns(rows[address]).select(rows.columns)
+
+
+def parts(rows: pl.DataFrame, to: Format) -> Iterator[pl.DataFrame]:
+    """Cut the rows into files that the service takes: at least one, and none too large."""
+    if to.kind == "json_calls" or not (to.rows or to.bytes):
+        yield rows
+        return
+    cell = pl.all().cast(pl.String).fill_null("")
+    size = cell.str.len_bytes() + cell.str.count_matches('"', literal=True) + _AROUND_A_CELL
+    sizes = rows.select(pl.sum_horizontal(size)).to_series()
+    room = to.bytes and to.bytes - sum(len(name) + 1 for name in rows.columns)
+    begin = 0
+    while True:
+        most = min(to.rows or rows.height, rows.height - begin)
+        if room:
+            most = max(1, min(most, int((sizes[begin:].cum_sum() <= room).sum())))
+        yield rows[begin : begin + most]
+        begin += most
+        if begin >= rows.height:
+            return
+
+
+def content(part: pl.DataFrame, to: Format) -> bytes:
+    """Give the bytes of one file (UTF-8, no BOM, LF)."""
+    if to.kind == "json_calls":
+        return _calls(part, to)
+    out = BytesIO()
+    if to.kind == "lines":  # an address may hold a comma or a quote: what is no CSV quotes nothing
+        part.write_csv(out, include_header=False, quote_style="never")
+    else:
+        part.write_csv(out, include_header=to.header)
+    return out.getvalue()
+
+
+def _calls(part: pl.DataFrame, to: Format) -> bytes:
+    """Write a line per call: the removals are few beside the events, and the calls fewer."""
+    calls = part.iter_slices(to.rows or part.height)
+    bodies = (json.dumps({to.list: c.to_dicts()}, ensure_ascii=False) for c in calls if c.height)
+    return "".join(f"{body}\n" for body in bodies).encode()
