@@ -19,6 +19,9 @@ LEFT_STATES: Final = ("unsubscribed", "complained")
 # An address' first reviews decide most of them: those left are looked at in ever larger groups.
 FIRST_REVIEWS = 4
 
+DAY_LIMITS: Final = (7, 14, 30, 60, 90, 180)
+DAY_SPANS: Final = ("0-7", "8-14", "15-30", "31-60", "61-90", "91-180", "over 180")
+
 _USED = (
     "time",
     "event",
@@ -184,6 +187,22 @@ def mailings(history: pl.DataFrame, removed: pl.DataFrame, policies: Policies) -
             "bounces_avoided",
             rate=pl.when(left > 0).then((pl.col("bounces") - pl.col("bounces_avoided")) / left),
         )
+    )
+
+
+def days_by_policy(removed: pl.DataFrame) -> pl.DataFrame:
+    """Count the removed that stayed silent by policy and by days to removal, for the chart.
+
+    Takes the frame of `removals`. Columns: policy, days (Enum: a span such as 8-14), recipients
+    (UInt32).
+    """
+    spans = removed.filter(~pl.col("lost") & pl.col("days").is_not_null()).with_columns(
+        pl.col("days").ceil().cut(DAY_LIMITS, labels=DAY_SPANS).cast(pl.Enum(DAY_SPANS))
+    )
+    return (
+        spans.group_by("policy", "days", maintain_order=True)
+        .agg(recipients=pl.len())
+        .sort("days", maintain_order=True)
     )
 
 
