@@ -9,6 +9,7 @@ distribution(bounces)   how many of what; unclassified(bounces): what nobody cou
 offenders(bounces)      who keeps bouncing, how often, since when
 incidents(bounces)      providers' outages; alerts(bounces): what you must mend yourself
 decide(bounces)         a verdict on each address, with the reason in words
+backtest(bounces, ...)  what policies would have removed, saved and lost
 write_suppressions(...) the removal list as your mail service imports it
 
 reply_codes() and enhanced_codes() say what the codes mean, blocklists() where to ask for removal.
@@ -18,6 +19,7 @@ Frames are Polars, eager or lazy.
 
 from typing import TYPE_CHECKING, Any
 
+from bouncekit.backtest import backtest
 from bouncekit.classify import classify
 from bouncekit.codes import enhanced_codes, reply_codes
 from bouncekit.counts import distribution, unclassified
@@ -39,6 +41,7 @@ __all__ = [
     "BouncekitError",
     "Policy",
     "alerts",
+    "backtest",
     "blocklists",
     "charts",
     "classify",

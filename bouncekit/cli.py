@@ -1,11 +1,11 @@
-"""The command line: explain, codes, classify, decide, report, lab, rules."""
+"""The command line: explain, codes, classify, decide, backtest, report, lab, rules."""
 
 import os
 import sys
 from datetime import datetime
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -187,6 +187,40 @@ def decide(
 
 
 @app.command()
+def backtest(
+    exports: Exports,
+    policy: Annotated[
+        list[str], typer.Option("--policy", help="A policy's name or .toml file; repeat it.")
+    ],
+    truth: Annotated[
+        Path | None, typer.Option(help="A CSV of what the mailboxes were: recipient, state, until.")
+    ] = None,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Say what policies would have removed, saved and lost on the history in your exports."""
+    import polars as pl
+
+    from bouncekit.backtest import backtest as backtested
+    from bouncekit.classify import classify as classified
+
+    known = None
+    if truth is not None:
+        try:
+            known = pl.read_csv(truth)
+        except (OSError, pl.exceptions.PolarsError) as problem:
+            said = str(problem).splitlines()[0]
+            raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
+    reading = _read(exports, source, tz, mapping)
+    table = backtested(classified(reading.frame, rules=rules), policy, truth=known)
+    _say(reading.summary)
+    for row in table.iter_rows(named=True):
+        _say(_replayed(row))
+
+
+@app.command()
 def report(
     exports: Exports,
     output: Annotated[Path, typer.Option("-o", "--output", help="The report's folder.")],
@@ -363,6 +397,26 @@ def _verdicts(decisions: "pl.DataFrame") -> str:
     counts = dict(decisions["verdict"].cast(str).value_counts().iter_rows())
     said = ", ".join(f"{verdict} {counts[verdict]:,}" for verdict in _order() if verdict in counts)
     return f"Decided on {decisions.height:,} recipients: {said or 'nobody'}."
+
+
+def _replayed(row: dict[str, Any]) -> str:
+    """Say what one policy would have done."""
+    said = (
+        f"{row['policy']}: removes {_many(row['removed'], 'address', 'addresses')}, "
+        f"{row['lost']:,} of which took or opened mail later; "
+        f"saves {_many(row['sends_saved'], 'send')}, {row['bounces_avoided']:,} of them bounces"
+    )
+    if row["rate"] is not None:
+        said += f"; {row['rate']:.1%} of the rest bounce"
+    if row["days_to_removal"] is not None:
+        said += f"; the dead go after {row['days_to_removal']:.0f} days (median)"
+    if row.get("recall") is not None:
+        precise = "none" if row["precision"] is None else f"{row['precision']:.1%}"
+        said += (
+            f"; by the truth {row['good_lost']:,} good addresses lost, "
+            f"precision {precise}, recall {row['recall']:.1%}"
+        )
+    return said + "."
 
 
 def _order() -> tuple[str, ...]:

@@ -88,6 +88,22 @@ FRAMES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
         | {"first_seen": Time, "last_seen": Time, "recipients": COUNT},
         ("blocklisted", "Microsoft", None, DAY, DAY, 7),
     ),
+    "saved_and_lost": (
+        {"policy": pl.String, "lost": COUNT, "sends_saved": COUNT, "bounces_avoided": COUNT},
+        ("article", 1, 7, 5),
+    ),
+    "removals": (
+        {"policy": pl.String, "start": Time, "removals": COUNT},
+        ("article", DAY, 7),
+    ),
+    "rates_compared": (
+        {"policy": pl.String, "start": Time, "sends": COUNT, "bounces": COUNT, "rate": SHARE},
+        ("article", DAY, 100, 7, 0.02),
+    ),
+    "days_to_removal": (
+        {"policy": pl.String, "days": pl.String, "recipients": COUNT},
+        ("article", "8-14", 7),
+    ),
 }
 VALUES: dict[Any, list[Any]] = {
     Category: list(CATEGORIES),
