@@ -11,15 +11,17 @@ incidents(bounces)      providers' outages; alerts(bounces): what you must mend 
 decide(bounces)         a verdict on each address, with the reason in words
 backtest(bounces, ...)  what policies would have removed, saved and lost
 write_suppressions(...) the removal list as your mail service imports it
+bring_back(bounces)     whom an outage took off an earlier list
 
 reply_codes() and enhanced_codes() say what the codes mean, blocklists() where to ask for removal.
-mask() makes addresses safe to show; charts draws the frames above; use_theme() sets notebooks up.
-Frames are Polars, eager or lazy.
+match_sent() marks events of messages nobody sent. mask() makes addresses safe to show; charts draws
+the frames above; use_theme() sets notebooks up. Frames are Polars, eager or lazy.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from bouncekit.backtest import backtest
+from bouncekit.bring_back import bring_back
 from bouncekit.classify import classify
 from bouncekit.codes import enhanced_codes, reply_codes
 from bouncekit.counts import distribution, unclassified
@@ -31,6 +33,7 @@ from bouncekit.mask import mask
 from bouncekit.offenders import offenders
 from bouncekit.policy import Policy, decide, policies
 from bouncekit.read import read, scan
+from bouncekit.sent import match_sent
 from bouncekit.suppress import write_suppressions
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ __all__ = [
     "alerts",
     "backtest",
     "blocklists",
+    "bring_back",
     "charts",
     "classify",
     "decide",
@@ -51,6 +55,7 @@ __all__ = [
     "explain",
     "incidents",
     "mask",
+    "match_sent",
     "offenders",
     "policies",
     "read",
