@@ -1,0 +1,145 @@
+"""Which addresses keep bouncing: the few that make most of it, runs, timelines, hygiene."""
+
+import altair as alt
+import polars as pl
+
+from bouncekit.charts.data import (
+    NUMBER,
+    TEXT,
+    TIME,
+    cut,
+    epoch,
+    finished,
+    in_order,
+    per_cent,
+    rank_of_first,
+    summed,
+    thousands,
+    with_action,
+)
+from bouncekit.charts.parts import by_order, count_axis, rows_down, time_axis, titled
+from bouncekit.theme import action_colour
+
+LONG_STREAK = 20
+
+
+def pareto(frame: pl.DataFrame) -> alt.LayerChart:
+    """How few addresses make the bounces.
+
+    `frame`: recipients, bounces (Float64, running shares from 0 to 1, worst addresses first), as
+    `offenders.pareto` gives them. The point where half of the bounces are reached is named.
+    """
+    data = finished(frame, "pareto", {"recipients": NUMBER, "bounces": NUMBER}).sort("recipients")
+    data = pl.concat([data.head(-1).gather_every(1 + data.height // 500), data.tail(1)])
+    half = data.filter(pl.col("bounces") >= 0.5).head(1)
+    half = half.with_columns(
+        label=pl.format(
+            "{} of the addresses\nmake {} of the bounces",
+            per_cent("recipients"),
+            per_cent("bounces"),
+        )
+    )
+    share, whole = alt.Axis(format="%"), alt.Scale(domain=[0, 1])
+    x = alt.X("recipients:Q", title="share of addresses, worst first", axis=share, scale=whole)
+    y = alt.Y("bounces:Q", title="share of bounces", axis=share, scale=whole)
+    alike = alt.Chart(pl.DataFrame({"recipients": [0.0, 1.0], "bounces": [0.0, 1.0]}))
+    point = alt.Chart(half).encode(x, y)
+    chart: alt.LayerChart = (
+        alike.mark_line(style="reference").encode(x, y)
+        + alt.Chart(data).mark_line().encode(x, y)
+        + point.mark_point(style="named")
+        + point.mark_text(style="note").encode(text="label:N")
+    )
+    return titled(
+        chart,
+        "How few addresses make the bounces",
+        "Running share of all bounces; the straight line: if every address bounced alike",
+        "A line: the share of all bounces made by the worst addresses.",
+    )
+
+
+def streaks(frame: pl.DataFrame) -> alt.LayerChart:
+    """How many mailings in a row addresses bounced; streaks of 20 and more share a bar.
+
+    `frame`: longest_streak UInt32 (mailings in a row), recipients UInt32.
+    """
+    needed = {"longest_streak": NUMBER, "recipients": NUMBER}
+    data = finished(frame, "streaks", needed).sort("longest_streak")
+    last = pl.col("longest_streak") >= LONG_STREAK
+    label = (
+        pl.when(last).then(pl.lit(f"{LONG_STREAK}+")).otherwise(pl.format("{}", "longest_streak"))
+    )
+    shown = in_order(summed(data.select("recipients", streak=label), "recipients"), "streak")
+    base = alt.Chart(shown).encode(
+        alt.X("streak:N", title="mailings in a row", sort=by_order(), axis=alt.Axis(labelAngle=0)),
+        alt.Y("recipients:Q", title="addresses", axis=alt.Axis(format=",d", tickMinStep=1)),
+    )
+    counts = base.mark_text(style="top").encode(text=alt.Text("recipients:Q", format=",d"))
+    chart: alt.LayerChart = base.mark_bar() + counts
+    return titled(
+        chart,
+        "How long addresses keep bouncing",
+        "Addresses by their longest run of bounced mailings" + cut(shown, shown, "streak"),
+        "Bars: the number of addresses by the longest run of mailings that bounced.",
+    )
+
+
+def timelines(frame: pl.DataFrame) -> alt.LayerChart:
+    """What happened to single addresses: at most 25, and their latest 1,000 events.
+
+    `frame`: recipient String, time Datetime, event Enum, category Enum (null for deliveries), in
+    the order of the addresses to show. Addresses are masked and numbered.
+    """
+    needed = {"recipient": TEXT, "time": TIME, "event": TEXT, "category": TEXT}
+    data = finished(frame, "timelines", needed)
+    # Masked addresses may look alike: they are told apart before, and shown with a number.
+    data = data.with_columns(order=rank_of_first(frame["recipient"]))
+    first = data.filter(pl.col("order") <= 25)
+    shown = with_action(first.sort("time").tail(1_000)).with_columns(
+        epoch("time"), address=pl.format("{}  {}", "order", pl.col("recipient").fill_null("?"))
+    )
+    left_out = f"; the latest {shown.height:,} events" if shown.height < first.height else ""
+    arrived = pl.col("event").is_in(["delivery", "engagement"])
+    bounced, reached = shown.filter(~arrived), shown.filter(arrived)
+    y = alt.Y("address:N", title=None, sort=alt.EncodingSortField("order", op="min"))
+    y = y.axis(grid=True)
+    dots = alt.Chart(bounced.drop("recipient", "event")).mark_point(style="bounced")
+    rings = alt.Chart(reached.select("time", "address", "order")).mark_point(style="arrived")
+    chart: alt.LayerChart = rings.encode(time_axis("time"), y) + dots.encode(
+        time_axis("time"), y, action_colour(bounced["action"])
+    )
+    return titled(
+        chart,
+        "What happened to single addresses",
+        "Filled: a bounce, by what it asks for; hollow: a delivery, an open or a click"
+        + cut(first, data, "order", "the first")
+        + left_out,
+        "Rows of dots over time, one row an address: bounces filled, deliveries hollow.",
+    )
+
+
+def hygiene(frame: pl.DataFrame) -> alt.LayerChart:
+    """How often addresses were mailed again after their first permanent failure.
+
+    `frame`: sends_after_first_failure (number, or String or Enum label, in the order to show),
+    recipients UInt32, sends UInt32 (all those sends together). At most 30 rows are shown.
+    """
+    by = "sends_after_first_failure"
+    dtype = NUMBER if by in frame.columns and frame.schema[by].is_numeric() else TEXT
+    data = finished(frame, "hygiene", {by: dtype, "recipients": NUMBER, "sends": NUMBER})
+    shown = in_order(data.head(30).with_columns(pl.col(by).cast(pl.String)), by).with_columns(
+        label=pl.format("{} addresses, {} sends", thousands("recipients"), thousands("sends")),
+        action=pl.lit("remove"),
+    )
+    base = alt.Chart(shown).encode(
+        count_axis("recipients", "addresses"), rows_down(by, "sends after the first failure")
+    )
+    bars = base.mark_bar().encode(action_colour(shown["action"]))
+    chart: alt.LayerChart = bars + base.mark_text(style="value").encode(text="label:N")
+    return titled(
+        chart,
+        "Mail sent to addresses known to be dead",
+        "Addresses by the number of sends after their first permanent failure"
+        + cut(shown, data, by, "the first"),
+        "Bars: the number of addresses by how often they were mailed after the first failure.",
+    )

@@ -1,0 +1,68 @@
+"""What several charts are made of: axes, dots, titles."""
+
+from typing import TypeVar
+
+import altair as alt
+import polars as pl
+
+from bouncekit.schema import CATEGORIES
+from bouncekit.theme import HEADING_LINE, HEADING_SPACE, action_colour
+
+Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.FacetChart)
+
+
+def count_axis(column: str, title: str | None = None) -> alt.X:
+    """The axis of a count, across."""
+    return alt.X(f"{column}:Q", title=title or column, axis=alt.Axis(format=",d", tickMinStep=1))
+
+
+def time_axis(column: str, title: str = "time (UTC)") -> alt.X:
+    """The axis of a time, across, in UTC."""
+    return alt.X(f"{column}:T", title=title, scale=alt.Scale(type="utc", padding=8))
+
+
+def categories_down(column: str, title: str | None = None) -> alt.Y:
+    """A row for each category, in the order of the schema, with a line to follow across."""
+    return alt.Y(f"{column}:N", title=title, sort=list(CATEGORIES), axis=alt.Axis(grid=True))
+
+
+def words_across(column: str, names: pl.Series, order: tuple[str, ...]) -> alt.X:
+    """A column for each name, above the grid, with each word of the name on a line of its own."""
+    most_breaks = names.str.count_matches("_").max()
+    space = HEADING_SPACE + HEADING_LINE * (most_breaks if isinstance(most_breaks, int) else 0)
+    axis = alt.Axis(
+        orient="top", labelAngle=0, labelExpr="split(datum.label, '_')", labelPadding=space
+    )
+    return alt.X(f"{column}:N", title=None, sort=list(order), axis=axis)
+
+
+def dots(shown: pl.DataFrame, smallest: int = 0) -> tuple[alt.Color, alt.Size]:
+    """A dot in a grid: its colour says what to do, its size how often."""
+    size = alt.Size("events:Q", legend=None)
+    return action_colour(shown["action"]), size.scale(rangeMin=smallest) if smallest else size
+
+
+def beside(base: alt.Chart) -> alt.Chart:
+    """The number beside each dot of a grid."""
+    counts: alt.Chart = base.mark_text(style="beside").encode(
+        text=alt.Text("events:Q", format=",d")
+    )
+    return counts
+
+
+def by_order() -> alt.EncodingSortField:
+    """The order of names by their column `order`."""
+    return alt.EncodingSortField("order", op="min")
+
+
+def rows_down(column: str, title: str | None = None) -> alt.Y:
+    """A row for each name, in the order of the frame."""
+    return alt.Y(f"{column}:N", title=title, sort=by_order())
+
+
+def titled(chart: Chart, title: str, subtitle: str, description: str, **size: alt.Step) -> Chart:
+    """The chart with its title and, for those who cannot see it, its description."""
+    titled: Chart = chart.properties(
+        title=alt.Title(title, subtitle=subtitle), description=description, **size
+    )
+    return titled

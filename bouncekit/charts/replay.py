@@ -1,0 +1,184 @@
+"""What policies would have done: saved and lost, removals by mailing, days, bounce rates."""
+
+import altair as alt
+import polars as pl
+
+from bouncekit.charts.data import (
+    NUMBER,
+    TEXT,
+    TIME,
+    among,
+    cut,
+    epoch,
+    finished,
+    in_order,
+    thousands,
+)
+from bouncekit.charts.parts import rows_down, time_axis, titled
+from bouncekit.charts.sending import SES_LIMITS
+from bouncekit.theme import PALETTE
+
+MOST_POLICIES = 30
+MOST_FACETS = 6  # policies that get a panel of their own
+LATEST = 60  # mailings
+PANEL_HEIGHT = 90
+DAYS = ("0-7", "8-14", "15-30", "31-60", "61-90", "91-180", "over 180")
+ENDS = ("bounces avoided", "other sends saved", "addresses lost")
+
+
+def saved_and_lost(frame: pl.DataFrame) -> alt.FacetChart:
+    """What each policy saves, and whom it loses (the first 30 policies).
+
+    `frame`: policy String (in the order to show), lost, sends_saved, bounces_avoided UInt32, as
+    `backtest` gives them.
+    """
+    needed = {"policy": TEXT} | dict.fromkeys(("lost", "sends_saved", "bounces_avoided"), NUMBER)
+    data = finished(frame, "saved_and_lost", needed)
+    first = in_order(data.head(MOST_POLICIES), "policy")
+    shown = first.select(
+        "policy",
+        "order",
+        pl.col("bounces_avoided").cast(pl.Int64).alias("bounces avoided"),
+        (pl.col("sends_saved").cast(pl.Int64) - pl.col("bounces_avoided").cast(pl.Int64))
+        .clip(0)
+        .alias("other sends saved"),
+        pl.col("lost").cast(pl.Int64).alias("addresses lost"),
+    ).unpivot(index=["policy", "order"], variable_name="what", value_name="count")
+    shown = shown.with_columns(label=thousands("count"))
+    few_ticks = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
+    x = alt.X("count:Q", title=None, axis=few_ticks)
+    base = alt.Chart().encode(x, rows_down("policy"))
+    layers = alt.layer(
+        base.mark_bar(),
+        base.mark_text(style="value").encode(text="label:N"),
+        data=shown,
+    ).properties(width=170)
+    chart: alt.FacetChart = layers.facet(
+        column=alt.Column("what:N", sort=list(ENDS), title=None)
+    ).resolve_scale(x="independent")
+    return titled(
+        chart,
+        "What each policy saves, and whom it loses",
+        "Replayed on this history; lost: removed, yet took or opened mail later"
+        + cut(first, data, "policy", "the first"),
+        "Bars: the bounces avoided, other sends saved and addresses lost by each policy.",
+    )
+
+
+def removals(frame: pl.DataFrame) -> alt.FacetChart:
+    """How many addresses each policy takes off after each mailing (6 policies, 60 mailings).
+
+    `frame`: policy String, start Datetime (of the mailing), removals UInt32, as
+    `backtest.mailings` gives them.
+    """
+    data, shown = _panels(frame, "removals", "removals")
+    bars = alt.Chart(shown).mark_bar(width=6, color=PALETTE["remove"])
+    chart: alt.FacetChart = (
+        bars.encode(
+            time_axis("start", "mailing"),
+            alt.Y("removals:Q", title=None, axis=alt.Axis(format=",d", tickCount=3)),
+        )
+        .properties(height=PANEL_HEIGHT)
+        .facet(row=_panel())
+    )
+    return titled(
+        chart,
+        "How many addresses come off after each mailing",
+        "Removals by mailing, for each policy" + cut(shown, data, "policy", "the first"),
+        "Bars over time, a panel a policy: the number of addresses removed after each mailing.",
+    )
+
+
+def rates_compared(frame: pl.DataFrame) -> alt.FacetChart:
+    """The bounce rate with each policy and without, and the limits of Amazon SES (6 policies).
+
+    `frame`: policy String, start Datetime (of the mailing), sends, bounces UInt32, rate Float64
+    (with the policy, 0 to 1), as `backtest.mailings` gives them.
+    """
+    data, shown = _panels(frame, "rates_compared", "sends", "bounces", "rate")
+    shown = shown.with_columns(before=(pl.col("bounces") / pl.col("sends")).round_sig_figs(6))
+    limits = pl.DataFrame({"limit": SES_LIMITS.values(), "label": SES_LIMITS.keys()})
+    names = shown.select("policy", "order").unique(maintain_order=True)
+    edge = names.join(limits, how="cross").with_columns(
+        start=pl.lit(shown["start"].max(), pl.Int64)
+    )
+    lines = pl.concat(
+        [
+            shown.drop("sends", "bounces").with_columns(kind=pl.lit("line")),
+            edge.with_columns(kind=pl.lit("limit")),
+        ],
+        how="diagonal_relaxed",
+    )
+    x, percent = time_axis("start", "mailing"), alt.Axis(format=".0%", tickCount=4)
+    base = alt.Chart().transform_filter("datum.kind == 'line'")
+    limit = alt.Chart().transform_filter("datum.kind == 'limit'")
+    layers = alt.layer(
+        limit.mark_rule(style="limit_line").encode(alt.Y("limit:Q")),
+        limit.mark_text(style="limit").encode(
+            alt.Y("limit:Q"), text="label:N", x=alt.value("width")
+        ),
+        base.mark_line(style="reference").encode(
+            x, alt.Y("before:Q", title=None, axis=percent)
+        ),
+        base.mark_line().encode(x, alt.Y("rate:Q", title=None, axis=percent)),
+        data=lines,
+    ).properties(height=PANEL_HEIGHT)
+    chart: alt.FacetChart = layers.facet(row=_panel())
+    return titled(
+        chart,
+        "How much of each mailing would still bounce",
+        "Line: bounces of sends with the policy; dashed: as it was; rules: limits of Amazon SES"
+        + cut(shown, data, "policy", "the first"),
+        "Lines over time, a panel a policy: the bounce rate with the policy and without.",
+    )
+
+
+def days_to_removal(frame: pl.DataFrame) -> alt.FacetChart:
+    """How long dead addresses stay on the list under each policy (the first 6 policies).
+
+    `frame`: policy String, days (Enum or String, one of `DAYS`), recipients UInt32, as
+    `backtest.days_by_policy` gives them.
+    """
+    needed = {"policy": TEXT, "days": TEXT, "recipients": NUMBER}
+    data = finished(frame, "days_to_removal", needed)
+    top = data.select("policy").unique(maintain_order=True).head(MOST_FACETS)
+    shown = in_order(among(data, top, "policy"), "policy")
+    shown = shown.filter(pl.col("days").is_in(DAYS)).with_columns(label=thousands("recipients"))
+    base = alt.Chart().encode(
+        alt.X("days:N", title="days", sort=list(DAYS), axis=alt.Axis(labelAngle=0)).scale(
+            domain=list(DAYS)
+        ),
+        alt.Y("recipients:Q", title=None, axis=alt.Axis(format=",d", tickCount=3)),
+    )
+    layers = alt.layer(
+        base.mark_bar(color=PALETTE["remove"]),
+        base.mark_text(style="top").encode(text="label:N"),
+        data=shown,
+    ).properties(height=PANEL_HEIGHT)
+    chart: alt.FacetChart = layers.facet(row=_panel())
+    return titled(
+        chart,
+        "How long dead addresses stay on the list",
+        "Removed addresses by days from their first failure to their removal"
+        + cut(shown, data, "policy", "the first"),
+        "Bars, a panel a policy: the number of removed addresses by the days it took.",
+    )
+
+
+def _panels(frame: pl.DataFrame, chart: str, *counts: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give the checked frame, and of it the first policies and the latest mailings."""
+    needed = {"policy": TEXT, "start": TIME} | dict.fromkeys(counts, NUMBER)
+    data = finished(frame, chart, needed)
+    timed = data.drop_nulls("start")
+    top = timed.select("policy").unique(maintain_order=True).head(MOST_FACETS)
+    shown = among(timed, top, "policy").sort("start", maintain_order=True)
+    latest = shown.select("start").unique().sort("start").tail(LATEST)
+    shown = among(shown, latest, "start")
+    start = epoch("start")
+    ordered = top.with_row_index("order", offset=1)
+    return data, shown.join(ordered, on="policy").with_columns(start)
+
+
+def _panel() -> alt.Row:
+    """A panel for each policy, in the order of the frame."""
+    return alt.Row("policy:N", title=None, sort=alt.EncodingSortField("order", op="min"))
