@@ -15,7 +15,7 @@ from bouncekit.charts.replay import days_to_removal, rates_compared, removals, s
 from bouncekit.charts.sending import alerts, bounce_rate, incidents
 
 __all__ = [
-    "MOST_ROWS", "days_to_removal", "rates_compared", "removals", "saved_and_lost",
+    "MOST_ROWS",
     "alerts",
     "bounce_rate",
     "categories",
@@ -23,12 +23,16 @@ __all__ = [
     "code_against_text",
     "codes",
     "codes_by_category",
+    "days_to_removal",
     "faults_over_time",
     "funnel",
     "hygiene",
     "incidents",
     "pareto",
     "policies",
+    "rates_compared",
+    "removals",
+    "saved_and_lost",
     "streaks",
     "timelines",
 ]
