@@ -8,6 +8,7 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.history import by_mailing, events
+from bouncekit.incidents import BLAMED_IN_OUTAGES, PROVIDER, outage_windows
 from bouncekit.policy import Policy, decide, find_policy
 from bouncekit.schema import BOUNCES
 
@@ -40,13 +41,18 @@ Policies = Iterable[str | PathLike[str] | Policy]
 
 
 def backtest(
-    frame: pl.DataFrame | pl.LazyFrame, policies: Policies, *, truth: pl.DataFrame | None = None
+    frame: pl.DataFrame | pl.LazyFrame,
+    policies: Policies,
+    *,
+    truth: pl.DataFrame | None = None,
+    guard: bool = True,
 ) -> pl.DataFrame:
     """Say what each policy would have done to the list, had it been in force from the start.
 
     `frame` is classified, with its deliveries; `policies` are names of `policies()`, TOML files
     or Policy objects. The list is reviewed after each mailing, with what is known just before the
-    next one goes out; who is removed gets no later mailing. Outages are not guarded against.
+    next one goes out; who is removed gets no later mailing. With `guard` no removal rests on a
+    refusal in one of the `incidents()`, as in `decide`; they are those of the whole history.
 
     Columns, a row per policy in the order given: policy (String), removed (UInt32: addresses),
     lost (UInt32: of them, took or opened mail later), sends_saved, bounces_avoided (UInt32: later
@@ -61,7 +67,7 @@ def backtest(
     """
     chosen = _chosen(policies)
     history = _history(frame)
-    removed = removals(frame, chosen, history=history)
+    removed = removals(frame, chosen, history=history, guard=guard)
     mailed = mailings(history, removed, chosen)
     names = pl.DataFrame({"policy": [policy.name for policy in chosen]}, {"policy": pl.String})
     sums = mailed.group_by("policy").agg(
@@ -95,7 +101,11 @@ def backtest(
 
 
 def removals(
-    frame: pl.DataFrame | pl.LazyFrame, policies: Policies, *, history: pl.DataFrame | None = None
+    frame: pl.DataFrame | pl.LazyFrame,
+    policies: Policies,
+    *,
+    history: pl.DataFrame | None = None,
+    guard: bool = True,
 ) -> pl.DataFrame:
     """Give each address that a policy would have removed, and when for the first time.
 
@@ -106,7 +116,7 @@ def removals(
     chosen = _chosen(policies)
     history = _history(frame) if history is None else history
     reviews = _reviews(frame, history)
-    known = _placed(frame, reviews)
+    known = _placed(frame, reviews, guard)
     found = [
         _first_removals(known, policy).with_columns(policy=pl.lit(policy.name)) for policy in chosen
     ]
@@ -232,9 +242,9 @@ def _reviews(frame: pl.DataFrame | pl.LazyFrame, history: pl.DataFrame) -> pl.Da
     return starts.select("place", as_of=next_start.fill_null(pl.lit(last, BOUNCES["time"])))
 
 
-def _placed(frame: pl.DataFrame | pl.LazyFrame, reviews: pl.DataFrame) -> pl.DataFrame:
+def _placed(frame: pl.DataFrame | pl.LazyFrame, reviews: pl.DataFrame, guard: bool) -> pl.DataFrame:
     """Give the events of all who bounced, with the first review that knows each (`known_at`)."""
-    told = events(frame).select(_USED)
+    told = (_beside_outages(frame) if guard else events(frame)).select(_USED)
     bounced = told.filter(pl.col("event").is_in(["bounce", "complaint"])).select("recipient")
     # No bound before the first mailing: what happened then is known at the first review.
     bounds = reviews["as_of"].slice(0, max(reviews.height - 1, 0))
@@ -243,6 +253,17 @@ def _placed(frame: pl.DataFrame | pl.LazyFrame, reviews: pl.DataFrame) -> pl.Dat
     return placed.with_columns(
         known_at=pl.when(pl.col("time").is_null()).then(0).otherwise(at).cast(pl.UInt32)
     )
+
+
+def _beside_outages(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+    """Give the events without the refusals that a provider's outage explains."""
+    told = events(frame).with_columns(PROVIDER).with_row_index("row")
+    explained = (
+        told.filter(pl.col("category").is_in(BLAMED_IN_OUTAGES))
+        .join(outage_windows(frame).lazy(), on="provider")
+        .filter(pl.col("time").is_between("start", "end", closed="left"))
+    )
+    return told.join(explained.select("row"), on="row", how="anti")
 
 
 def _first_removals(known: pl.DataFrame, policy: Policy) -> pl.DataFrame:

@@ -195,6 +195,7 @@ def backtest(
     truth: Annotated[
         Path | None, typer.Option(help="A CSV of what the mailboxes were: recipient, state, until.")
     ] = None,
+    guard: Annotated[bool, typer.Option(help="Let no removal rest on a provider's outage.")] = True,
     source: Source = None,
     tz: Zone = None,
     mapping: Map = None,
@@ -214,7 +215,7 @@ def backtest(
             said = str(problem).splitlines()[0]
             raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
     reading = _read(exports, source, tz, mapping)
-    table = backtested(classified(reading.frame, rules=rules), policy, truth=known)
+    table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
     _say(reading.summary)
     for row in table.iter_rows(named=True):
         _say(_replayed(row))

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bouncekit.backtest import backtest, removals
+from bouncekit.classify import classify
 from bouncekit.cli import app
 from bouncekit.errors import BouncekitError
 from bouncekit.policy import decide
+from bouncekit.schema import Event
 
 TEXTS = {
     "bounce": [
@@ -123,8 +125,26 @@ def test_removes_when_deciding_at_each_mailing_first_would(text: str) -> None:
             ):
                 if verdict == "remove":
                     expected.setdefault((policy, who), time)
-    found = removals(frame, POLICIES).select("policy", "recipient", "removed")
+    found = removals(frame, POLICIES, guard=False).select("policy", "recipient", "removed")
     assert {(policy, who): time for policy, who, time in found.rows()} == expected
+
+
+def test_no_removal_rests_on_an_outage() -> None:
+    days = [at(f"2025-01-{day:02} 09:00") for day in (7, 14, 21, 28)]
+    rows = [
+        (f"{number}@mail.example", day, "bounce" if day == days[2] and number < 60 else "delivery")
+        for number in range(100)
+        for day in days[:3]
+    ] + [("dead@mail.example", day, "bounce") for day in days]
+    frame = classify(
+        pl.DataFrame(rows, schema=["recipient", "time", "event"], orient="row").with_columns(
+            pl.col("event").cast(Event),
+            mailing=pl.col("time").dt.to_string("%d"),
+            reply=pl.when(pl.col("event") == "bounce").then(pl.lit("550 5.1.1 User unknown")),
+        )
+    )
+    assert backtest(frame, ["article"], guard=False)["removed"].to_list() == [61]
+    assert backtest(frame, ["article"])["removed"].to_list() == [1]
 
 
 def test_stands_on_the_command_line(tmp_path: Path) -> None:

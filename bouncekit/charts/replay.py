@@ -117,9 +117,7 @@ def rates_compared(frame: pl.DataFrame) -> alt.FacetChart:
         limit.mark_text(style="limit").encode(
             alt.Y("limit:Q"), text="label:N", x=alt.value("width")
         ),
-        base.mark_line(style="reference").encode(
-            x, alt.Y("before:Q", title=None, axis=percent)
-        ),
+        base.mark_line(style="reference").encode(x, alt.Y("before:Q", title=None, axis=percent)),
         base.mark_line().encode(x, alt.Y("rate:Q", title=None, axis=percent)),
         data=lines,
     ).properties(height=PANEL_HEIGHT)
