@@ -667,7 +667,9 @@ def test_every_layout_fills_columns_of_the_frame_and_names_known_events() -> Non
     for layout in layouts():
         assert set(layout.fields) <= set(BOUNCES), layout.name
         assert {*layout.words.values(), layout.event or "none"} <= {*EVENTS, "none"}, layout.name
-        assert layout.event or layout.words, layout.name
+        assert layout.event or layout.words or layout.marks, layout.name
+        assert {*layout.marks} <= {*EVENTS}, layout.name
+        assert {*layout.same} <= {*BOUNCES}, layout.name
         assert "recipient" in layout.fields, layout.name
 
 

@@ -246,8 +246,10 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     if kind == "binary":
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     table = open_table(kind, path, seen, mended=mended)
-    name, frame = bounces(table, path, options)
-    return Part(kind, name, frame)
+    layout, frame = bounces(table, path, options)
+    if layout is None:
+        return Part(kind, "bouncekit", frame)
+    return Part(kind, layout.service, frame)
 
 
 def _mails(path: Path, seen: Peek) -> pl.DataFrame:

@@ -40,6 +40,16 @@ def address(cell: pl.Expr) -> pl.Expr:
     return pl.when(is_clean).then(stripped).otherwise(pl.concat_str(local, domain, separator="@"))
 
 
+def first(cell: pl.Expr) -> pl.Expr:
+    """The text of a cell, or of the first item where it is a JSON list (tags are).
+
+    >>> pl.select(first(pl.lit('["spring", "news"]'))).item()
+    'spring'
+    """
+    item = pl.when(cell.str.starts_with('["')).then(cell).str.json_path_match("$[0]")
+    return text(pl.coalesce(item, pl.when(cell != "[]").then(cell)))
+
+
 def mailbox(cell: pl.Expr) -> pl.Expr:
     """The address in a cell, else its text: a sender is often no more than a name."""
     return pl.coalesce(address(cell), text(cell))
