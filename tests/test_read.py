@@ -621,7 +621,7 @@ ERRORS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty.csv": (b"", {}, "is empty: export it again"),
     "chart.png": (PNG, {}, "is not a table, a mail or a log that bouncekit can read"),
     "notes.txt": (b"Dear all\nsee you\n", {}, "is not a table, a mail or a log"),
-    "book.xlsx": (b"PK\x03\x04" + bytes(99), {}, "save it as CSV"),
+    "book.xlsx": (b"PK\x03\x04" + bytes(99), {}, "ZIP data is broken; copy it again"),
     "people.csv": (b"name,age\nann,3\n", {}, r"headings \(name, age\): say mapping=.*--map recip"),
     "list.csv": (b"email,name\na@example.org,A\n", {}, 'say source="generic"'),
     "cut.csv.gz": (

@@ -50,6 +50,17 @@ def first(cell: pl.Expr) -> pl.Expr:
     return text(pl.coalesce(item, pl.when(cell != "[]").then(cell)))
 
 
+def ip(cell: pl.Expr) -> pl.Expr:
+    """The text of a cell without the port behind an address.
+
+    >>> pl.select(ip(pl.lit("192.0.2.1:25"))).item()
+    '192.0.2.1'
+    """
+    return (
+        first(cell).str.replace(r"^\[?([\d.]+|[\da-fA-F:]+\])\]?:\d+$", "$1").str.strip_chars("[]")
+    )
+
+
 def mailbox(cell: pl.Expr) -> pl.Expr:
     """The address in a cell, else its text: a sender is often no more than a name."""
     return pl.coalesce(address(cell), text(cell))

@@ -7,12 +7,20 @@ import polars as pl
 
 from bouncekit.read import cells
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
-from bouncekit.read.delimited import open_csv
+from bouncekit.read.delimited import open_csv, open_excel
 from bouncekit.read.files import Peek
 from bouncekit.read.layouts import Layout, Options, fold, known_headings, recognise
 from bouncekit.read.objects import open_json, open_ndjson
 from bouncekit.read.spread import spread
-from bouncekit.read.times import SLASHED, first_and_second, instant, told, typed_forms, usual_form
+from bouncekit.read.times import (
+    SLASHED,
+    first_and_second,
+    has_local,
+    instant,
+    told,
+    typed_forms,
+    usual_form,
+)
 from bouncekit.schema import BOUNCES
 
 Found = Mapping[str, list[pl.Expr]]  # column of the bounces frame -> cells that may fill it
@@ -27,26 +35,31 @@ PLAIN_WORDS = ("bounce", "bounced")
 
 
 def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
-    """A table of the kind `csv`, `ndjson`, `json` or `parquet`."""
+    """A table of the kind `csv`, `excel`, `ndjson`, `json` or `parquet`."""
     if kind == "parquet":
         return open_parquet(path)
     if kind == "json":
         return open_json(path, peek, known_headings(), mended=mended)
     if kind == "ndjson":
         return open_ndjson(path, peek, known_headings(), mended=mended)
+    if kind == "excel":
+        return open_excel(path, peek, mended=mended)
     return open_csv(path, peek, mended=mended)
 
 
-def bounces(table: Table, path: Path, options: Options) -> tuple[Layout | None, pl.LazyFrame]:
-    """Layout (None for bouncekit's own frame) and bounces frame (columns of BOUNCES) of a table.
+def bounces(
+    table: Table, path: Path, options: Options
+) -> tuple[Layout | None, pl.LazyFrame, tuple[str, ...]]:
+    """Layout (None for bouncekit's own), bounces frame (columns of BOUNCES), what was inferred.
 
     A record without an address stays as event `unreadable` with its cells as the reply.
     Raises BouncekitError where the table has no addresses or `options` don't fit it.
     """
     if all(table.schema.get(column) == dtype for column, dtype in BOUNCES.items()):
-        return None, table.frame.select(*BOUNCES)
+        return None, table.frame.select(*BOUNCES), ()
     sample = table.sample()
     layout = recognise(table, sample, path, options)
+    as_written = {**table.later, **table.cells}
     table, known = spread(table, layout)
     found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
     usual_time, other_times = _times(table, layout, known, sample, options)
@@ -66,11 +79,11 @@ def bounces(table: Table, path: Path, options: Options) -> tuple[Layout | None, 
         table.frame.with_columns(
             __recipient=_recipient(found, layout), __reply=_reply(found), __time=usual_time
         )
-        .with_columns(__event=_event(found, layout, known))
+        .with_columns(__event=_event(found, layout, as_written))
         .with_columns(__lost=_is_lost(table, layout))
         .select(columns[column].cast(dtype).alias(column) for column, dtype in BOUNCES.items())
     )
-    return layout, frame
+    return layout, frame, _inferred_zone(layout, sample, options)
 
 
 def _recipient(found: Found, layout: Layout) -> pl.Expr:
@@ -162,7 +175,7 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
         "mailing": cells.first,
         "message_id": cells.text,
         "sender": cells.mailbox,
-        "sending_ip": cells.first,
+        "sending_ip": cells.ip,
         "remote_mta": cells.text,
     }
     return {
@@ -206,6 +219,14 @@ def _times(
         day_first = _day_first(table.frame, known[heading]) if is_slashed else None
         others.append(instant(cell, typed_forms(seen, day_first=day_first), zone=zone))
     return usual, pl.coalesce(TIME, *others)
+
+
+def _inferred_zone(layout: Layout, sample: pl.DataFrame, options: Options) -> tuple[str, ...]:
+    """What is to be told of times that name no zone; nothing where none is without."""
+    for heading in layout.fields.get("time", ()):
+        if options.tz is None and heading in sample and has_local(sample[heading]):
+            return (f"times without a zone taken as {layout.zone or 'UTC'}",)
+    return ()
 
 
 def _day_first(frame: pl.LazyFrame, cell: pl.Expr) -> bool | None:
