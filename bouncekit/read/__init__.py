@@ -26,8 +26,9 @@ __all__ = ["Reading", "load", "read", "scan"]
 
 T = TypeVar("T")
 
-# What Polars says of a file it cannot read on; its other errors would be ours.
-DAMAGE = (pl.exceptions.ComputeError, pl.exceptions.NoDataError, pl.exceptions.ShapeError)
+# What Polars says of a file it cannot read on: a first attempt that fails is made again record
+# by record, and only then the file is called damaged.
+DAMAGE = (pl.exceptions.PolarsError,)
 
 
 @dataclass(frozen=True)

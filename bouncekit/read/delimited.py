@@ -83,19 +83,9 @@ def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) ->
     named = {"\t": "a tab", ";": "a semicolon", "|": "a bar"}.get(dialect.separator)
     notes = (*([f"delimiter {named}"] if named else []), *written_in(peek, source))
     if not mended and not _is_cut(source, peek, dialect):
-        frame = pl.scan_csv(
-            source,
-            separator=dialect.separator,
-            skip_lines=dialect.skip,
-            has_header=dialect.has_header,
-            new_columns=dialect.headings,
-            infer_schema=False,
-            row_index_name=LINE,
-            row_index_offset=1,
-            glob=False,
-            raise_if_empty=False,
-        )
-        return Table("csv", frame, cells, tuple(dialect.headings), notes=notes)
+        frame = _scanned(source, dialect)
+        if frame.collect_schema().names() == [LINE, *dialect.headings]:
+            return Table("csv", frame, cells, tuple(dialect.headings), notes=notes)
     data = unpack(path, peek.packing) if isinstance(source, Path) else source
     records = mend(data.decode("utf-8-sig"), dialect)
     names = [LINE, RAW, *dialect.headings]
@@ -107,6 +97,21 @@ def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) ->
         tuple(cells),
         has_raw=True,
         notes=notes,
+    )
+
+
+def _scanned(source: Path | bytes, dialect: Dialect) -> pl.LazyFrame:
+    return pl.scan_csv(
+        source,
+        separator=dialect.separator,
+        skip_lines=dialect.skip,
+        has_header=dialect.has_header,
+        new_columns=dialect.headings,
+        infer_schema=False,
+        row_index_name=LINE,
+        row_index_offset=1,
+        glob=False,
+        raise_if_empty=False,
     )
 
 
