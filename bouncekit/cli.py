@@ -42,7 +42,9 @@ app.add_typer(rules_app, name="rules")
 
 Exports = Annotated[
     list[str],
-    typer.Argument(help="Files, folders or patterns: CSV, JSON, Parquet, mbox, eml, .gz, .zst ..."),
+    typer.Argument(
+        help="Files, folders or patterns: CSV, JSON, Excel, Parquet, mbox, eml, .zip, .gz, ..."
+    ),
 ]
 Map = Annotated[
     list[str] | None,

@@ -141,12 +141,13 @@ def _headings(entry: dict[str, str | list[str]]) -> dict[str, tuple[str, ...]]:
     }
 
 
-@cache
-def known_headings() -> tuple[str, ...]:
-    """Every heading some layout knows, as sources.toml spells it."""
+def known_headings(seen: Iterable[str]) -> tuple[str, ...]:
+    """Headings that records like those with the headings `seen` may have besides."""
+    folded = frozenset(map(fold, seen))
+    fitting = [layout for layout in layouts() if layout.fits(folded)] or [layouts()[-1]]
     headings = (
         heading
-        for layout in layouts()
+        for layout in fitting
         for part in (layout.fields, layout.join, layout.marks, {"": layout.each})
         for names in part.values()
         for heading in names

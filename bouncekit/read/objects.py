@@ -1,7 +1,7 @@
 """Read files of JSON objects: one a line (NDJSON), or in a document."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import RECORD, TEXT, inner, opened
 from bouncekit.read.files import Peek, as_text, unpack
 
+Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
 
 
 def open_ndjson(
-    path: Path, peek: Peek, known: Iterable[str] = (), *, mended: bool = False
+    path: Path, peek: Peek, known: Known = lambda seen: (), *, mended: bool = False
 ) -> Table:
     """A file with one JSON object a line; `mended` keeps broken lines as raw text.
 
-    `known` are headings to look for although the first records lack them. A dotted heading
-    leads into nested objects.
+    `known` gives headings to look for although the first records lack them, by those that they
+    have. A dotted heading leads into nested objects.
     """
     source = text_source(path, peek)
     if peek.head.startswith(b"\xef\xbb\xbf") and isinstance(source, Path):
@@ -34,7 +35,7 @@ def open_ndjson(
     if frame is not lines or mended or not whole:
         return _looked_up("ndjson", frame, known, mended=mended or not whole)
     paths = _paths(_objects(_first_lines(lines)))
-    later = _later(known, paths)
+    later = _later(known(paths), paths)
     top = _top(paths, later)
     schema = dict.fromkeys(top, pl.String())
     scanned = pl.scan_ndjson(source, schema=schema, row_index_name=LINE, row_index_offset=1)
@@ -42,7 +43,9 @@ def open_ndjson(
     return Table("ndjson", scanned, _cells(paths), columns, later=_cells(later))
 
 
-def open_json(path: Path, peek: Peek, known: Iterable[str] = (), *, mended: bool = False) -> Table:
+def open_json(
+    path: Path, peek: Peek, known: Known = lambda seen: (), *, mended: bool = False
+) -> Table:
     """A JSON document, or several: their objects, or those in their list of events.
 
     Raises BouncekitError where nothing in the file is JSON.
@@ -71,7 +74,7 @@ def _not_json(path: Path, text: str) -> BouncekitError:
     return BouncekitError(f"{path}: this is not JSON that bouncekit can read: export it again.")
 
 
-def _looked_up(kind: str, frame: pl.LazyFrame, known: Iterable[str], *, mended: bool) -> Table:
+def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) -> Table:
     """A table of records that are JSON text in the column RECORD.
 
     Each record is parsed once, to columns of text by its top-level keys; inner values are
@@ -80,7 +83,7 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Iterable[str], *, mended: 
     """
     is_object = TEXT.str.strip_chars().str.starts_with("{")
     paths = _paths(_objects(_first_lines(frame)))
-    later = _later(known, paths)
+    later = _later(known(paths), paths)
     if mended:
         is_object &= inner(TEXT, ()).is_not_null()
         frame = frame.with_columns(pl.when(~is_object).then(TEXT).alias(RAW))

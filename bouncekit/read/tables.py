@@ -39,9 +39,9 @@ def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
     if kind == "parquet":
         return open_parquet(path)
     if kind == "json":
-        return open_json(path, peek, known_headings(), mended=mended)
+        return open_json(path, peek, known_headings, mended=mended)
     if kind == "ndjson":
-        return open_ndjson(path, peek, known_headings(), mended=mended)
+        return open_ndjson(path, peek, known_headings, mended=mended)
     if kind == "excel":
         return open_excel(path, peek, mended=mended)
     return open_csv(path, peek, mended=mended)
