@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from polars.testing import assert_frame_equal
 
 from bouncekit.read import load
+from bouncekit.read.stored import store
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "sources.json").read_text("utf-8"))
 
@@ -110,3 +112,18 @@ def test_a_source_says_what_makes_two_rows_the_same_event(tmp_path: Path) -> Non
     for name, time in (("1.csv", "2024-03-01 10:00:00"), ("2.csv", "2024-03-01 10:00:01")):
         (tmp_path / name).write_text(f"{head}ann@example.org,{time},Spring\n")
     assert load(tmp_path).duplicates == 1
+
+
+def test_what_is_stored_is_what_is_read_each_event_once(tmp_path: Path) -> None:
+    folder, exports = tmp_path / "stored", tmp_path / "exports"
+    folder.mkdir()
+    exports.mkdir()
+    head = "email,reason,date,campaign\n"
+    row = "ann@example.org,550 no,2024-03-01 10:00:00,Spring\n"
+    (exports / "1.csv").write_text(head + row + "bob,550 no,,\n")
+    (exports / "2.csv").write_text(head + "cid@example.org,551,2024-03-02 10:00:00,\n" + row)
+    told: list[int] = []
+    account, reading = store(exports, folder=folder, progress=told.append), load(exports)
+    assert_frame_equal(account.lazy.collect(), reading.frame)
+    assert str(account) == str(reading)
+    assert (sum(told), account.duplicates) == (4, 1)
