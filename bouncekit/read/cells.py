@@ -104,6 +104,10 @@ def event(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
 
 
 def _looked_up(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
-    return cell.replace_strict(
-        list(words), list(words.values()), default=None, return_dtype=pl.String
-    )
+    """The event of each word, piece by piece: Polars would look up the column as a whole."""
+    spelled, events = pl.Series(list(words)), pl.Series(list(words.values()))
+
+    def look_up(part: pl.Series) -> pl.Series:
+        return part.replace_strict(spelled, events, default=None, return_dtype=pl.String)
+
+    return cell.map_batches(look_up, return_dtype=pl.String, is_elementwise=True)
