@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from textwrap import wrap
@@ -13,7 +14,7 @@ from bouncekit.errors import BouncekitError
 from bouncekit.files import printable
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import polars as pl
 
@@ -41,7 +42,9 @@ app.add_typer(rules_app, name="rules")
 
 Exports = Annotated[
     list[str],
-    typer.Argument(help="Files, folders or patterns: CSV, JSON, Parquet, mbox, eml, .gz, .zst ..."),
+    typer.Argument(
+        help="Files, folders or patterns: CSV, JSON, Excel, Parquet, mbox, eml, .zip, .gz, ..."
+    ),
 ]
 Map = Annotated[
     list[str] | None,
@@ -95,27 +98,43 @@ def codes(
 @app.command()
 def classify(
     exports: Exports,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .csv file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A .parquet, .csv or .ndjson file.")
+    ],
     source: Source = None,
     tz: Zone = None,
     mapping: Map = None,
     rules: Rules = None,
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
+    from tempfile import TemporaryDirectory
+
     from bouncekit.classify import classify as classified
     from bouncekit.files import whole_file, without_formulas
+    from bouncekit.read.stored import store
 
-    if output.suffix not in (".parquet", ".csv"):
-        raise BouncekitError(f"{output}: write to a file that ends in .parquet or .csv.")
-    reading = _read(exports, source, tz, mapping)
-    frame = classified(reading.frame, rules=rules)
-    with whole_file(output) as draft:
-        if output.suffix == ".parquet":
-            frame.write_parquet(draft)
-        else:
-            _flat(without_formulas(frame)).write_csv(draft)
-    _say(reading.summary)
-    _say(f"Wrote {frame.height:,} classified rows to {output}.")
+    if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
+        raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
+    with TemporaryDirectory() as folder, _progress("rows read") as progress:
+        account = store(
+            *exports,
+            folder=Path(folder),
+            source=source,
+            tz=tz,
+            mapping=_mapping(mapping),
+            progress=progress,
+        )
+        frame = classified(account.lazy, rules=rules)
+        with whole_file(output) as draft:
+            if output.suffix == ".parquet":
+                frame.sink_parquet(draft)
+            elif output.suffix == ".csv":
+                _flat(without_formulas(frame)).sink_csv(draft)
+            else:
+                _flat(frame).sink_ndjson(draft)
+        said, rows = str(account), account.rows
+    _say(said)
+    _say(f"Wrote {rows:,} classified rows to {output}.")
 
 
 @app.command()
@@ -518,7 +537,21 @@ def _many(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def _flat(frame: "pl.DataFrame") -> "pl.DataFrame":
+@contextmanager
+def _progress(what: str) -> "Iterator[Callable[[int], None]]":
+    """Show on a terminal how much is done; gives the function to tell it."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} " + what), TimeElapsedColumn())
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda more: bar.advance(task, more)
+
+
+def _flat(frame: "pl.LazyFrame") -> "pl.LazyFrame":
     """Turn what CSV has no word for into text: durations become seconds."""
     import polars as pl
 

@@ -5,10 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 # A cell that begins like this is a formula to a spreadsheet (OWASP: CSV injection).
 _FORMULA = r"^[=+\-@\t\r]"
@@ -41,7 +44,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+def without_formulas(frame: Frame) -> Frame:
     """Put an apostrophe before each text cell that a spreadsheet would run as a formula.
 
     >>> without_formulas(pl.DataFrame({"reply": ["=1+1", "550 no"]}))["reply"].to_list()

@@ -621,7 +621,7 @@ ERRORS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty.csv": (b"", {}, "is empty: export it again"),
     "chart.png": (PNG, {}, "is not a table, a mail or a log that bouncekit can read"),
     "notes.txt": (b"Dear all\nsee you\n", {}, "is not a table, a mail or a log"),
-    "book.xlsx": (b"PK\x03\x04" + bytes(99), {}, "save it as CSV"),
+    "book.xlsx": (b"PK\x03\x04" + bytes(99), {}, "ZIP data is broken; copy it again"),
     "people.csv": (b"name,age\nann,3\n", {}, r"headings \(name, age\): say mapping=.*--map recip"),
     "list.csv": (b"email,name\na@example.org,A\n", {}, 'say source="generic"'),
     "cut.csv.gz": (
@@ -667,7 +667,9 @@ def test_every_layout_fills_columns_of_the_frame_and_names_known_events() -> Non
     for layout in layouts():
         assert set(layout.fields) <= set(BOUNCES), layout.name
         assert {*layout.words.values(), layout.event or "none"} <= {*EVENTS, "none"}, layout.name
-        assert layout.event or layout.words, layout.name
+        assert layout.event or layout.words or layout.marks, layout.name
+        assert {*layout.marks} <= {*EVENTS}, layout.name
+        assert {*layout.same} <= {*BOUNCES}, layout.name
         assert "recipient" in layout.fields, layout.name
 
 

@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -14,9 +13,11 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.archives import unzipped
 from bouncekit.read.containers import kind_of
 from bouncekit.read.files import Found, NotOursError, Peek, find, peek, unpack
-from bouncekit.read.layouts import MAPPABLE, Options, layouts
+from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
+from bouncekit.read.reading import FILES, Reading
 from bouncekit.read.reports import is_message, read_messages
 from bouncekit.read.tables import bounces, open_table
 from bouncekit.schema import BOUNCES
@@ -25,79 +26,9 @@ __all__ = ["Reading", "load", "read", "scan"]
 
 T = TypeVar("T")
 
-# What Polars says of a file it cannot read on; its other errors would be ours.
-DAMAGE = (pl.exceptions.ComputeError, pl.exceptions.NoDataError, pl.exceptions.ShapeError)
-
-FILES = {
-    "source": pl.String(),
-    "kind": pl.String(),
-    "name": pl.String(),
-    "records": pl.Int64(),
-    "unreadable": pl.Int64(),
-}
-# What makes two rows the same event, met in overlapping exports.
-SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A bounces frame and what became of every record of its files.
-
-    `files` has a row per file: source, kind (csv, mail, ..., skipped), name of the service,
-    records, unreadable. Rows are records less duplicates.
-    """
-
-    frame: pl.DataFrame
-    files: pl.DataFrame
-
-    @property
-    def records(self) -> int:
-        """Records in all files."""
-        return int(self.files["records"].sum())
-
-    @property
-    def unreadable(self) -> int:
-        """Records kept as event `unreadable`."""
-        return int(self.files["unreadable"].sum())
-
-    @property
-    def rows(self) -> int:
-        """Rows of the frame."""
-        return self.frame.height
-
-    @property
-    def duplicates(self) -> int:
-        """Records left out because another tells of the same event."""
-        return self.records - self.rows
-
-    @cached_property
-    def undated(self) -> int:
-        """Readable rows without a time: the export has none, or none that can be read."""
-        is_undated = pl.col("time").is_null() & (pl.col("event") != "unreadable").fill_null(True)
-        return int(self.frame.select(is_undated.sum()).item())
-
-    @cached_property
-    def neutral(self) -> int:
-        """Rows whose event is null: a word such as `processed`, or one bouncekit doesn't know."""
-        return self.frame["event"].null_count()
-
-    @property
-    def summary(self) -> str:
-        """The accounting in one sentence."""
-        read = self.files.filter(pl.col("kind") != "skipped")
-        skipped = self.files.filter(pl.col("kind") == "skipped")["source"].to_list()
-        names = ", ".join(read["name"].unique(maintain_order=True))
-        what = f"Read {_count(self.records, 'row')} from {_count(read.height, 'file')} ({names})"
-        were = "was a duplicate" if self.duplicates == 1 else "were duplicates"
-        always = (
-            f"{self.unreadable:,} could not be read, {self.duplicates:,} {were} and counted once"
-        )
-        told = [
-            (self.undated, f"{self.undated:,} without a time"),
-            (self.neutral, f"{self.neutral:,} tell of neither bounce nor delivery"),
-            (len(skipped), f"skipped {_listed(skipped)}"),
-        ]
-        return f"{what}: {', '.join([always, *(text for number, text in told if number)])}."
+# What Polars says of a file it cannot read on: a first attempt that fails is made again record
+# by record, and only then the file is called damaged.
+DAMAGE = (pl.exceptions.PolarsError,)
 
 
 @dataclass(frozen=True)
@@ -107,6 +38,8 @@ class Part:
     kind: str
     name: str
     frame: pl.LazyFrame
+    inferred: tuple[str, ...] = ()
+    same: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source -> Layout.same
 
 
 def read(
@@ -139,8 +72,8 @@ def scan(
     Duplicates stay in. A CSV whose quotes are broken fails with Polars' own error when it is
     collected, where `read` keeps what it can: finding them takes a reading of the whole file.
     """
-    options = _options(source, tz, year, mapping)
-    parts = (_part(found, options) for found in find(paths))
+    options = options_of(source, tz, year, mapping)
+    parts = (part_of(found, options) for found in find(paths))
     frames = [part.frame for part in parts if part.kind != "skipped"]
     return pl.concat(_some(frames, paths))
 
@@ -153,19 +86,24 @@ def load(
     mapping: Mapping[str, str] | None = None,
 ) -> Reading:
     """The frame of `read` with its accounting."""
-    options = _options(source, tz, year, mapping)
+    options = options_of(source, tz, year, mapping)
     frames, files = [], []
+    same: dict[str, tuple[str, ...]] = {}
     for found in find(paths):
         part, frame = _collected(found, options)
         is_unreadable = frame["event"] == "unreadable"
-        files.append((str(found.path), part.kind, part.name, frame.height, is_unreadable.sum()))
+        counts = (frame.height, int(is_unreadable.sum()))
+        inferred = ", ".join(part.inferred)
+        files.append((str(found.path), part.kind, part.name, *counts, inferred))
         frames.append(frame)
+        same |= part.same
     _some([kind for _, kind, *_ in files if kind != "skipped"], paths)
-    frame = pl.concat(frames).filter(_is_first())
-    return Reading(frame, pl.DataFrame(files, schema=FILES, orient="row"))
+    frame = pl.concat(frames)
+    frame = frame.filter(_is_first(same))
+    return Reading(frame.lazy(), pl.DataFrame(files, schema=FILES, orient="row"))
 
 
-def _options(
+def options_of(
     source: str | None, tz: str | None, year: int | None, mapping: Mapping[str, str] | None
 ) -> Options:
     """The user's options, checked before any file is touched."""
@@ -201,12 +139,12 @@ def _some(items: list[T], paths: Sequence[str | Path]) -> list[T]:
 def _collected(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
     """A file's rows; one that Polars refuses is read again record by record."""
     try:
-        part = _part(found, options)
+        part = part_of(found, options)
         return part, part.frame.collect(engine="streaming")
     except DAMAGE:
         pass
     try:
-        part = _part(found, options, mended=True)
+        part = part_of(found, options, mended=True)
         return part, part.frame.collect(engine="streaming")
     except DAMAGE as error:
         reason = str(error).partition("\n")[0]
@@ -215,7 +153,7 @@ def _collected(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
         ) from None
 
 
-def _part(found: Found, options: Options, *, mended: bool = False) -> Part:
+def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
     """What a file holds; an empty part of kind `skipped` if it is not ours and was not named."""
     try:
         return _opened(found.path, options, mended=mended)
@@ -226,7 +164,7 @@ def _part(found: Found, options: Options, *, mended: bool = False) -> Part:
     except DAMAGE:
         if mended:
             raise
-        return _part(found, options, mended=True)
+        return part_of(found, options, mended=True)
 
 
 def _opened(path: Path, options: Options, *, mended: bool) -> Part:
@@ -240,14 +178,36 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
         return Part("mail", "mail", _mails(path, seen).lazy())
     kind = kind_of(seen.head)  # logs are told apart here, before what is left is taken for CSV
     if kind == "zip":
-        raise NotOursError(
-            f"{path} is an archive or an Excel workbook: unpack it, or save it as CSV."
-        )
+        return _archive(path, options)
     if kind == "binary":
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     table = open_table(kind, path, seen, mended=mended)
-    name, frame = bounces(table, path, options)
-    return Part(kind, name, frame)
+    layout, frame, inferred = bounces(table, path, options)
+    if layout is None:
+        return Part(kind, "bouncekit", frame)
+    same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
+    return Part(kind, layout.service, frame, (*table.notes, *inferred), same)
+
+
+def _archive(path: Path, options: Options) -> Part:
+    """The files of a ZIP archive, read as if they lay in a folder of its name."""
+    parts, frames = [], [pl.DataFrame(schema=BOUNCES)]
+    same: dict[str, tuple[str, ...]] = {}
+    with unzipped(path) as members:
+        for name, place in members:
+            part, frame = _collected(Found(place, named=False), options)
+            source = f"{path}/{name}"
+            if part.kind == "skipped":
+                continue
+            parts.append(part)
+            frames.append(frame.with_columns(source=pl.lit(source)))
+            for columns in part.same.values():
+                same[source] = columns
+    if not parts:
+        raise NotOursError(f"{path} holds no table, mail or log that bouncekit can read.")
+    names = ", ".join(dict.fromkeys(part.name for part in parts))
+    inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
+    return Part("zip", names, pl.concat(frames).lazy(), inferred, same)
 
 
 def _mails(path: Path, seen: Peek) -> pl.DataFrame:
@@ -259,19 +219,28 @@ def _mails(path: Path, seen: Peek) -> pl.DataFrame:
         return read_messages(unpacked).with_columns(source=pl.lit(str(path)))
 
 
-def _is_first() -> pl.Expr:
+def _is_first(same: Mapping[str, tuple[str, ...]]) -> pl.Expr:
     """True but for rows that repeat an event: same address, time or message, and all the rest."""
-    is_known = pl.col("recipient").is_not_null() & (
+    return ~is_known() | key(same).is_first_distinct()
+
+
+def is_known() -> pl.Expr:
+    """True for rows that can be told from others: they have an address, and a time or message."""
+    return pl.col("recipient").is_not_null() & (
         pl.col("time").is_not_null() | pl.col("message_id").is_not_null()
     )
-    return ~is_known | pl.struct(SAME_EVENT).is_first_distinct()
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + "s" * (number != 1)
+def key(same: Mapping[str, tuple[str, ...]]) -> pl.Expr:
+    """What makes a row the same event as another: SAME_EVENT, or what its layout says."""
 
+    def column(name: str) -> pl.Expr:
+        elsewhere = [source for source, columns in same.items() if name not in columns]
+        cell = pl.col(name)
+        return (
+            pl.when(~pl.col("source").is_in(elsewhere)).then(cell).alias(name)
+            if elsewhere
+            else cell
+        )
 
-def _listed(names: list[str]) -> str:
-    """Up to three names, and how many more there are."""
-    more = [f"{len(names) - 3:,} more"] * (len(names) > 3)
-    return ", ".join([*names[:3], *more])
+    return pl.struct(*map(column, SAME_EVENT))

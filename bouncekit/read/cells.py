@@ -40,6 +40,27 @@ def address(cell: pl.Expr) -> pl.Expr:
     return pl.when(is_clean).then(stripped).otherwise(pl.concat_str(local, domain, separator="@"))
 
 
+def first(cell: pl.Expr) -> pl.Expr:
+    """The text of a cell, or of the first item where it is a JSON list (tags are).
+
+    >>> pl.select(first(pl.lit('["spring", "news"]'))).item()
+    'spring'
+    """
+    item = pl.when(cell.str.starts_with('["')).then(cell).str.json_path_match("$[0]")
+    return text(pl.coalesce(item, pl.when(cell != "[]").then(cell)))
+
+
+def ip(cell: pl.Expr) -> pl.Expr:
+    """The text of a cell without the port behind an address.
+
+    >>> pl.select(ip(pl.lit("192.0.2.1:25"))).item()
+    '192.0.2.1'
+    """
+    return (
+        first(cell).str.replace(r"^\[?([\d.]+|[\da-fA-F:]+\])\]?:\d+$", "$1").str.strip_chars("[]")
+    )
+
+
 def mailbox(cell: pl.Expr) -> pl.Expr:
     """The address in a cell, else its text: a sender is often no more than a name."""
     return pl.coalesce(address(cell), text(cell))
@@ -83,6 +104,10 @@ def event(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
 
 
 def _looked_up(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
-    return cell.replace_strict(
-        list(words), list(words.values()), default=None, return_dtype=pl.String
-    )
+    """The event of each word, piece by piece: Polars would look up the column as a whole."""
+    spelled, events = pl.Series(list(words)), pl.Series(list(words.values()))
+
+    def look_up(part: pl.Series) -> pl.Series:
+        return part.replace_strict(spelled, events, default=None, return_dtype=pl.String)
+
+    return cell.map_batches(look_up, return_dtype=pl.String, is_elementwise=True)

@@ -14,6 +14,9 @@ from bouncekit.read.files import Peek, as_text, encoding, is_wide, unpack
 LINE = "__line"  # number of the record in its file, from 1
 RAW = "__raw"  # text of a record that could not be split into cells, else null
 SAMPLE_ROWS = 1_000
+# Names of the first members of an .xlsx, .xlsb or .ods file; and what an .xls begins with.
+WORKBOOK = (b"[Content_Types].xml", b"xl/", b"_rels/.rels", b"opendocument.spreadsheet")
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -23,7 +26,7 @@ class Table:
 
     `columns` of the frame hold a whole record between them; `has_raw` says that the frame has
     RAW. `later` are headings that may follow beyond the first records (NDJSON); `schema` is that
-    of a file whose columns have types (Parquet).
+    of a file whose columns have types (Parquet); `notes` tell what was inferred.
     """
 
     kind: str
@@ -33,6 +36,7 @@ class Table:
     has_raw: bool = False
     later: dict[str, pl.Expr] = field(default_factory=dict)
     schema: dict[str, pl.DataType] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def sample(self) -> pl.DataFrame:
         """The first records, as text."""
@@ -41,11 +45,13 @@ class Table:
 
 
 def kind_of(head: bytes) -> str:
-    """What the first bytes of a file are: parquet, zip, binary, ndjson, json or csv."""
+    """What the first bytes of a file are: parquet, excel, zip, binary, ndjson, json or csv."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
-        return "zip"
+        return "excel" if any(mark in head for mark in WORKBOOK) else "zip"
+    if head.startswith(OLE):
+        return "excel"
     if not is_wide(head) and len(CONTROLS.findall(head)) > len(head) / 100:
         return "binary"
     text = head.decode(encoding(head), "replace").lstrip("\ufeff \t\r\n")
@@ -76,6 +82,14 @@ def text_source(path: Path, peek: Peek) -> Path | bytes:
         return path
     text = as_text(unpack(path, peek.packing))
     return (text if "\n" in text else text.replace("\r", "\n")).encode()
+
+
+def written_in(peek: Peek, source: Path | bytes) -> tuple[str, ...]:
+    """What is to be told of a text's encoding: nothing where it is UTF-8."""
+    name = encoding(peek.head)
+    if isinstance(source, Path) or name.startswith("utf-8"):
+        return ()
+    return (f"encoding {name}",)
 
 
 def _is_utf8(path: Path) -> bool:

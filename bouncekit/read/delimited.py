@@ -12,11 +12,22 @@ from pathlib import Path
 
 import polars as pl
 
-from bouncekit.read.containers import LINE, RAW, Table, text_source
+from bouncekit.errors import BouncekitError
+from bouncekit.read.containers import LINE, RAW, Table, text_source, written_in
 from bouncekit.read.files import HEAD, NotOursError, Peek, unpack
 
 SNIFFED_ROWS = 50
 LONGEST_RECORD = 200  # lines a quoted cell may span before its opening quote counts as stray
+# Exchange names its columns in a comment.
+FIELDS = re.compile(r"^\ufeff?#Fields: *(.+)$", re.MULTILINE)
+# What PowerMTA writes unless told otherwise (User's Guide, "The Accounting File").
+POWERMTA = (
+    *("type", "timeLogged", "timeQueued", "orig", "rcpt", "orcpt", "dsnAction", "dsnStatus"),
+    *("dsnDiag", "dsnMta", "bounceCat", "srcType", "srcMta", "dlvType", "dlvSourceIp"),
+    *("dlvDestinationIp", "dlvEsmtpAvailable", "dlvSize", "vmta", "jobId", "envId", "queue"),
+    "vmtaPool",
+)
+POWERMTA_TYPES = ("d", "b", "t", "tq", "r", "f", "rb", "rs")
 IS_ADDRESS = re.compile(r"\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*\Z")
 
 
@@ -37,27 +48,44 @@ def open_csv(path: Path, peek: Peek, *, mended: bool = False) -> Table:
     A record with fewer cells than the header is padded with nulls, as Polars does. Raises
     NotOursError for a text that has no header.
     """
-    source = text_source(path, peek)
+    return _separated(path, peek, text_source(path, peek), mended=mended)
+
+
+def open_excel(path: Path, peek: Peek, *, mended: bool = False) -> Table:
+    """The first sheet of an Excel workbook that holds anything, read as if it were CSV.
+
+    Raises BouncekitError where the workbook is damaged or locked.
+    """
+    try:
+        sheets = pl.read_excel(
+            path, sheet_id=0, has_header=False, infer_schema_length=0, raise_if_empty=False
+        )
+    except Exception as error:  # the reader's errors have no class in common
+        reason = str(error).partition("\n")[0]
+        raise BouncekitError(
+            f"{path} cannot be read as an Excel workbook ({reason}): save it as CSV."
+        ) from None
+    filled = [sheet for sheet in sheets.values() if sheet.height]
+    if not filled:
+        raise NotOursError(f"{path} is empty: export it again.")
+    source = filled[0].write_csv(include_header=False).encode()
+    whole = Peek(source[:HEAD], "", whole=len(source) <= HEAD)
+    return _separated(path, whole, source, mended=mended)
+
+
+def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) -> Table:
     head = peek.head if isinstance(source, Path) else source[:HEAD]
     whole = peek.whole if isinstance(source, Path) else len(source) <= HEAD
     dialect = sniff(head.decode("utf-8-sig", "replace"), whole=whole)
     if not dialect.headings:
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     cells = {heading: pl.col(heading) for heading in dialect.headings}
+    named = {"\t": "a tab", ";": "a semicolon", "|": "a bar"}.get(dialect.separator)
+    notes = (*([f"delimiter {named}"] if named else []), *written_in(peek, source))
     if not mended and not _is_cut(source, peek, dialect):
-        frame = pl.scan_csv(
-            source,
-            separator=dialect.separator,
-            skip_lines=dialect.skip,
-            has_header=dialect.has_header,
-            new_columns=dialect.headings,
-            infer_schema=False,
-            row_index_name=LINE,
-            row_index_offset=1,
-            glob=False,
-            raise_if_empty=False,
-        )
-        return Table("csv", frame, cells, tuple(dialect.headings))
+        frame = _scanned(source, dialect)
+        if frame.collect_schema().names() == [LINE, *dialect.headings]:
+            return Table("csv", frame, cells, tuple(dialect.headings), notes=notes)
     data = unpack(path, peek.packing) if isinstance(source, Path) else source
     records = mend(data.decode("utf-8-sig"), dialect)
     names = [LINE, RAW, *dialect.headings]
@@ -68,6 +96,22 @@ def open_csv(path: Path, peek: Peek, *, mended: bool = False) -> Table:
         cells,
         tuple(cells),
         has_raw=True,
+        notes=notes,
+    )
+
+
+def _scanned(source: Path | bytes, dialect: Dialect) -> pl.LazyFrame:
+    return pl.scan_csv(
+        source,
+        separator=dialect.separator,
+        skip_lines=dialect.skip,
+        has_header=dialect.has_header,
+        new_columns=dialect.headings,
+        infer_schema=False,
+        row_index_name=LINE,
+        row_index_offset=1,
+        glob=False,
+        raise_if_empty=False,
     )
 
 
@@ -100,8 +144,27 @@ def sniff(text: str, *, whole: bool = True) -> Dialect:
         return Dialect(",", 0, 0, [], has_header=True)
     skip, body, header = rows[0]
     has_header = not any(IS_ADDRESS.match(cell) for cell in header)
+    told = FIELDS.search(text)
+    if told and len(fields := told[1].strip().split(separator)) == len(header):
+        return Dialect(separator, skip, skip, _distinct(fields), has_header=False)
+    if not has_header and _is_accounting(header):
+        return Dialect(separator, skip, skip, _default(len(header)), has_header=False)
     names = _distinct(header if has_header else [""] * len(header))
     return Dialect(separator, skip, body if has_header else skip, names, has_header)
+
+
+def _is_accounting(row: list[str]) -> bool:
+    """True for a record of PowerMTA's default columns: rotated files and `tail -f` lose the header.
+
+    It begins with what happened and when, and has the sender and the recipient.
+    """
+    kind, when, *_ = [*row, "", ""]
+    is_time = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d{9,10}$", when)
+    return len(row) > 10 and kind in POWERMTA_TYPES and bool(is_time) and "@" in row[4]
+
+
+def _default(width: int) -> list[str]:
+    return _distinct([*POWERMTA, *[""] * max(width - len(POWERMTA), 0)][:width])
 
 
 def _rows(text: str, separator: str) -> list[tuple[int, int, list[str]]]:

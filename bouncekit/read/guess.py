@@ -42,6 +42,8 @@ def guess(
     guessed["event"] = tuple(
         h for h in guessed.get("event", ()) if h in events and (events[h] or h not in doubtful)
     )
+    if not guessed["event"]:
+        guessed["event"] = _sole(events, named)
     # Of `reason: hard-bounce` and `detail: 550 5.1.1 ...` the second is the reply.
     codes = _share(sample, lambda cell: cell.str.contains(CODE))
     replies = sorted(guessed.get("reply", ()), key=lambda h: -round(codes.get(h, 0), 1))

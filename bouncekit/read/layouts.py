@@ -20,6 +20,10 @@ from bouncekit.schema import BOUNCES
 
 # What a table must have beside addresses to be taken for one of bounces.
 EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
+# What makes two rows the same event, met in overlapping exports; a layout may say otherwise.
+SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
+# What headings begin with that name the item of a list.
+PARTS = ("each", "beside")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
 
 
@@ -36,6 +40,16 @@ class Layout:
     verdict: str = ""
     time_format: str | None = None
     own: bool = False
+    any: frozenset[str] = frozenset()
+    each: tuple[str, ...] = ()
+    separator: str = ""
+    beside: tuple[str, ...] = ()
+    cut: str = ""
+    join: Fields = field(default_factory=dict)
+    marks: Fields = field(default_factory=dict)
+    blank: tuple[str, ...] = ()
+    zone: str = ""
+    same: tuple[str, ...] = SAME_EVENT
     doubtful: frozenset[str] = frozenset()
     words: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,7 +62,14 @@ class Layout:
         """True for a table with such folded headings."""
         if self.headings:
             return self.headings == headings
-        return bool(self.has) and self.has <= headings
+        has_any = not self.any or bool(self.any & headings)
+        return bool(self.has) and self.has <= headings and has_any
+
+    @property
+    def virtual(self) -> tuple[str, ...]:
+        """Headings of its fields that no file has: parts of lists, and joined ones."""
+        named = (heading for headings in self.fields.values() for heading in headings)
+        return tuple(h for h in named if h in self.join or h.partition(".")[0] in PARTS)
 
 
 @dataclass(frozen=True)
@@ -84,16 +105,23 @@ def layouts() -> tuple[Layout, ...]:
 def _layout(name: str, entry: dict[str, Any]) -> Layout:
     return Layout(
         name=name,
-        fields={
-            column: (headings,) if isinstance(headings, str) else tuple(headings)
-            for column, headings in entry.get("fields", {}).items()
-        },
+        fields=_headings(entry.get("fields", {})),
         headings=frozenset(map(fold, entry.get("headings", ()))),
         has=frozenset(map(fold, entry.get("has", ()))),
         file=entry.get("file", ""),
         event=entry.get("event", ""),
         verdict=entry.get("class", ""),
         time_format=entry.get("time_format"),
+        any=frozenset(map(fold, entry.get("any", ()))),
+        each=tuple(entry.get("each", ())),
+        separator=entry.get("separator", ""),
+        beside=tuple(entry.get("beside", ())),
+        cut=entry.get("cut", ""),
+        join=_headings(entry.get("join", {})),
+        marks=_headings(entry.get("marks", {})),
+        blank=tuple(entry.get("blank", ())),
+        zone=entry.get("zone", ""),
+        same=tuple(entry.get("same", SAME_EVENT)),
         own=entry.get("own", False),
         doubtful=frozenset(map(fold, entry.get("doubtful", ()))),
         words={
@@ -105,9 +133,26 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
     )
 
 
-def known_headings() -> tuple[str, ...]:
-    """Every heading some layout knows, as sources.toml spells it."""
-    headings = (h for layout in layouts() for names in layout.fields.values() for h in names)
+def _headings(entry: dict[str, str | list[str]]) -> dict[str, tuple[str, ...]]:
+    """Headings by what they are for, always several."""
+    return {
+        name: (headings,) if isinstance(headings, str) else tuple(headings)
+        for name, headings in entry.items()
+    }
+
+
+def known_headings(seen: Iterable[str]) -> tuple[str, ...]:
+    """Headings that records like those with the headings `seen` may have besides."""
+    folded = frozenset(map(fold, seen))
+    fitting = [layout for layout in layouts() if layout.fits(folded)] or [layouts()[-1]]
+    headings = (
+        heading
+        for layout in fitting
+        for part in (layout.fields, layout.join, layout.marks, {"": layout.each})
+        for names in part.values()
+        for heading in names
+        if heading not in layout.virtual
+    )
     return tuple(dict.fromkeys(headings))
 
 
@@ -122,7 +167,7 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
     seen = frozenset(map(fold, table.cells))
     mapped = _mapped(options, headings, table, path)
     layout = _fitting(seen, path, options)
-    fields = _present(layout, headings)
+    fields = _present(layout, {**headings, **{fold(name): name for name in layout.virtual}})
     if layout.service == "generic":
         doubtful = {heading for heading in table.cells if fold(heading) in layout.doubtful}
         fields = guess(fields, sample, layout.words, doubtful)

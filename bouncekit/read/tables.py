@@ -7,11 +7,20 @@ import polars as pl
 
 from bouncekit.read import cells
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
-from bouncekit.read.delimited import open_csv
+from bouncekit.read.delimited import open_csv, open_excel
 from bouncekit.read.files import Peek
-from bouncekit.read.layouts import Layout, Options, known_headings, recognise
+from bouncekit.read.layouts import Layout, Options, fold, known_headings, recognise
 from bouncekit.read.objects import open_json, open_ndjson
-from bouncekit.read.times import SLASHED, first_and_second, instant, told, typed_forms, usual_form
+from bouncekit.read.spread import spread
+from bouncekit.read.times import (
+    SLASHED,
+    first_and_second,
+    has_local,
+    instant,
+    told,
+    typed_forms,
+    usual_form,
+)
 from bouncekit.schema import BOUNCES
 
 Found = Mapping[str, list[pl.Expr]]  # column of the bounces frame -> cells that may fill it
@@ -26,29 +35,34 @@ PLAIN_WORDS = ("bounce", "bounced")
 
 
 def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
-    """A table of the kind `csv`, `ndjson`, `json` or `parquet`."""
+    """A table of the kind `csv`, `excel`, `ndjson`, `json` or `parquet`."""
     if kind == "parquet":
         return open_parquet(path)
     if kind == "json":
-        return open_json(path, peek)
+        return open_json(path, peek, known_headings, mended=mended)
     if kind == "ndjson":
-        return open_ndjson(path, peek, known_headings(), mended=mended)
+        return open_ndjson(path, peek, known_headings, mended=mended)
+    if kind == "excel":
+        return open_excel(path, peek, mended=mended)
     return open_csv(path, peek, mended=mended)
 
 
-def bounces(table: Table, path: Path, options: Options) -> tuple[str, pl.LazyFrame]:
-    """Name of the service and bounces frame (columns of BOUNCES) of a table.
+def bounces(
+    table: Table, path: Path, options: Options
+) -> tuple[Layout | None, pl.LazyFrame, tuple[str, ...]]:
+    """Layout (None for bouncekit's own), bounces frame (columns of BOUNCES), what was inferred.
 
     A record without an address stays as event `unreadable` with its cells as the reply.
     Raises BouncekitError where the table has no addresses or `options` don't fit it.
     """
     if all(table.schema.get(column) == dtype for column, dtype in BOUNCES.items()):
-        return "bouncekit", table.frame.select(*BOUNCES)
+        return None, table.frame.select(*BOUNCES), ()
     sample = table.sample()
     layout = recognise(table, sample, path, options)
-    known = {**table.later, **table.cells}
+    as_written = {**table.later, **table.cells}
+    table, known = spread(table, layout)
     found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
-    usual_time, other_times = _times(table, layout, sample, options)
+    usual_time, other_times = _times(table, layout, known, sample, options)
     columns = {
         "time": other_times,
         "event": pl.when(LOST).then(pl.lit("unreadable")).when(EVENT != "none").then(EVENT),
@@ -62,22 +76,14 @@ def bounces(table: Table, path: Path, options: Options) -> tuple[str, pl.LazyFra
     # Each step's columns are read many times by the next: as expressions Polars would
     # evaluate some of them over and over.
     frame = (
-        _filled(table)
-        .with_columns(
+        table.frame.with_columns(
             __recipient=_recipient(found, layout), __reply=_reply(found), __time=usual_time
         )
-        .with_columns(__lost=_is_lost(table, layout), __event=_event(found, layout))
+        .with_columns(__event=_event(found, layout, as_written))
+        .with_columns(__lost=_is_lost(table, layout))
         .select(columns[column].cast(dtype).alias(column) for column, dtype in BOUNCES.items())
     )
-    return layout.service, frame
-
-
-def _filled(table: Table) -> pl.LazyFrame:
-    """The records of a table: an empty line of a CSV is none."""
-    if table.kind != "csv":
-        return table.frame
-    columns = (*table.columns, *[RAW] * table.has_raw)
-    return table.frame.filter(pl.any_horizontal(pl.col(c).str.len_bytes() > 0 for c in columns))
+    return layout, frame, _inferred_zone(layout, sample, options)
 
 
 def _recipient(found: Found, layout: Layout) -> pl.Expr:
@@ -89,7 +95,9 @@ def _recipient(found: Found, layout: Layout) -> pl.Expr:
 def _is_lost(table: Table, layout: Layout) -> pl.Expr:
     """True for a record that is no event of anybody; bouncekit's own rows stay what they are."""
     is_raw = pl.col(RAW).is_not_null() if table.has_raw else pl.lit(False)
-    return is_raw if layout.own else is_raw | RECIPIENT.is_null()
+    if layout.own:
+        return is_raw
+    return is_raw | (RECIPIENT.is_null() & (EVENT != "none").fill_null(True))
 
 
 def _whole(table: Table) -> pl.Expr:
@@ -105,12 +113,21 @@ def _reply(found: Found) -> pl.Expr:
     return pl.coalesce(*replies, pl.lit(""))
 
 
-def _event(found: Found, layout: Layout) -> pl.Expr:
+def _event(found: Found, layout: Layout, known: Mapping[str, pl.Expr]) -> pl.Expr:
     """The event as text: `none` where a word says nothing about delivery, null if it is unknown.
 
     A table without events is one of bounces, and so is a record with a reply and no event.
     """
     said = found.get("event", [])
+    if layout.marks:
+        folded = {fold(heading): cell for heading, cell in known.items()}
+        marks = [
+            pl.when(_is_set(folded[fold(heading)])).then(pl.lit(event))
+            for event, headings in layout.marks.items()
+            for heading in headings
+            if fold(heading) in folded
+        ]
+        return pl.coalesce(*marks, pl.lit("none"))
     if layout.event or not said:
         return pl.lit(layout.event or "bounce")
     events = pl.coalesce(cells.event(cell, layout.words) for cell in said)
@@ -118,6 +135,12 @@ def _event(found: Found, layout: Layout) -> pl.Expr:
         return events
     is_silent = pl.all_horizontal(cells.text(cell).is_null() for cell in said)
     return pl.coalesce(events, pl.when(is_silent & (REPLY != "")).then(pl.lit("bounce")))
+
+
+def _is_set(cell: pl.Expr) -> pl.Expr:
+    """True for a cell that holds something but a no."""
+    word = cell.str.strip_chars().str.to_lowercase()
+    return word.is_not_null() & ~word.is_in(["", "false", "no", "0", "nein", "non"])
 
 
 def _verdict(found: Found, layout: Layout) -> pl.Expr:
@@ -149,10 +172,10 @@ def _codes(found: Found) -> dict[str, pl.Expr]:
 def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
     readers = {
         "final_recipient": cells.address,
-        "mailing": cells.text,
+        "mailing": cells.first,
         "message_id": cells.text,
         "sender": cells.mailbox,
-        "sending_ip": cells.text,
+        "sending_ip": cells.ip,
         "remote_mta": cells.text,
     }
     return {
@@ -172,11 +195,14 @@ def _place(table: Table, layout: Layout, path: Path) -> dict[str, pl.Expr]:
 
 
 def _times(
-    table: Table, layout: Layout, sample: pl.DataFrame, options: Options
+    table: Table,
+    layout: Layout,
+    known: Mapping[str, pl.Expr],
+    sample: pl.DataFrame,
+    options: Options,
 ) -> tuple[pl.Expr, pl.Expr]:
     """The time in the shape most cells of its first column have, and what tells the others."""
-    known = {**table.later, **table.cells}
-    zone = options.tz or "UTC"
+    zone = options.tz or layout.zone or "UTC"
     form = (options.mapping or {}).get("time_format", layout.time_format)
     usual = pl.lit(None, BOUNCES["time"])
     others = []
@@ -193,6 +219,14 @@ def _times(
         day_first = _day_first(table.frame, known[heading]) if is_slashed else None
         others.append(instant(cell, typed_forms(seen, day_first=day_first), zone=zone))
     return usual, pl.coalesce(TIME, *others)
+
+
+def _inferred_zone(layout: Layout, sample: pl.DataFrame, options: Options) -> tuple[str, ...]:
+    """What is to be told of times that name no zone; nothing where none is without."""
+    for heading in layout.fields.get("time", ()):
+        if options.tz is None and heading in sample and has_local(sample[heading]):
+            return (f"times without a zone taken as {layout.zone or 'UTC'}",)
+    return ()
 
 
 def _day_first(frame: pl.LazyFrame, cell: pl.Expr) -> bool | None:

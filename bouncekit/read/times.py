@@ -106,6 +106,15 @@ def typed_forms(cells: pl.Series, *, day_first: bool | None = None) -> tuple[str
     return tuple(forms)
 
 
+def has_local(cells: pl.Series) -> bool:
+    """True where a sample of cells holds times of day that name no zone."""
+    text = cells.str.strip_chars()
+    is_local = text.str.contains(r"\d:\d\d") & ~text.str.contains(
+        r"(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d)(?: \(.*\))?$"
+    )
+    return bool(is_local.any())
+
+
 def first_and_second(cell: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Greatest first and second number of the slashed dates in a column; null without any."""
     numbers = (cell.str.strip_chars().str.extract(SLASHED, group) for group in (1, 2))

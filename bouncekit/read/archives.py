@@ -1,0 +1,54 @@
+"""Unpack ZIP archives of exports, such as the audience Mailchimp gives."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from bouncekit.errors import BouncekitError
+
+# An archive that grows beyond this, or more than a thousandfold, is more likely a bomb.
+LARGEST = 50 * 1024**3
+GROWTH = 1_100
+MEMBERS = 10_000
+
+
+@contextmanager
+def unzipped(path: Path) -> Iterator[list[tuple[str, Path]]]:
+    """Names of an archive's files and where each is unpacked, for as long as the context lasts.
+
+    Raises BouncekitError where the archive is damaged, locked, or grows beyond all measure.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = list(_members(path, archive, Path(folder)))
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
+            raise BouncekitError(
+                f"{path} is damaged: its ZIP data is broken; copy it again."
+            ) from None
+        yield members
+
+
+def _members(path: Path, archive: zipfile.ZipFile, folder: Path) -> Iterator[tuple[str, Path]]:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    size = sum(member.file_size for member in members)
+    if size > LARGEST or size > GROWTH * max(path.stat().st_size, 2**20) or len(members) > MEMBERS:
+        raise BouncekitError(
+            f"{path} unpacks to far more than an export holds: unpack it yourself."
+        )
+    for number, member in enumerate(members):
+        name = PurePosixPath(member.filename)
+        if name.name.startswith(".") or "__MACOSX" in name.parts:
+            continue
+        if member.flag_bits & 1:
+            raise BouncekitError(f"{path} is locked with a password: unpack it first.")
+        # Named by us: a member may be called anything, such as ../../x.
+        place = folder / str(number) / Path(name.name).name
+        place.parent.mkdir()
+        with archive.open(member) as packed, place.open("wb") as unpacked:
+            while chunk := packed.read(2**20):
+                unpacked.write(chunk)
+        yield str(name), place

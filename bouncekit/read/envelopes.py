@@ -1,0 +1,118 @@
+"""Take events out of what services wrap them in: arrays, pages of results, messages of queues."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import polars as pl
+
+Keys = tuple[str, ...]
+
+# Keys under which services wrap the list of their events.
+LISTS = (
+    *("items", "results", "data", "events", "events_by_user", "records", "bounces", "value", "d"),
+    *("messages", "recipients", "suppresseddestinationsummaries"),
+)
+# Keys that lead to the one event an object wraps: Amazon SNS (alone, in a queue, in a Lambda
+# record), EventBridge, SparkPost, Unisender Go, Elasticsearch.
+ENVELOPES: tuple[Keys, ...] = (
+    *(("Sns", "Message"), ("Message",), ("Body",), ("body",), ("detail",), ("event_data",)),
+    *(("msys", f"{kind}_event") for kind in ("message", "track", "gen", "unsubscribe", "relay")),
+    ("_source",),
+)
+DEPTH = 4  # envelopes within envelopes that are opened
+SEEN = 200  # records that are looked at to find what wraps them
+
+RECORD = "__text"  # one record as JSON text
+TEXT = pl.col(RECORD)
+
+
+def inner(column: pl.Expr, keys: Keys) -> pl.Expr:
+    """The value in a column of JSON text under `keys`, as text."""
+    path = "$" + "".join(f"[{json.dumps(key, ensure_ascii=False)}]" for key in keys)
+    return column.str.json_path_match(path)
+
+
+def items(column: pl.Expr) -> pl.Expr:
+    """The items of JSON arrays, each as text; of other text, a list of that alone.
+
+    >>> pl.select(items(pl.lit('[{"a": 1}, "b"]'))).item().to_list()
+    ['{"a": 1}', 'b']
+    """
+
+    def split(arrays: pl.Series) -> pl.Series:
+        lines = '{"each":' + arrays.fill_null("null") + "}"
+        text = lines.str.join("\n").item() if len(lines) else ""
+        return pl.read_ndjson(text.encode(), schema={"each": pl.List(pl.String)})["each"]
+
+    text = column.str.strip_chars()
+    array = inner(pl.when(text.str.starts_with("[")).then(text), ())
+    several = array.map_batches(split, return_dtype=pl.List(pl.String), is_elementwise=True)
+    several = pl.when(several.list.len() > 0).then(several)
+    return pl.when(array.is_null()).then(pl.concat_list(column)).otherwise(several)
+
+
+def opened(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Records (column RECORD, JSON text) out of what wraps them: the same frame if nothing does.
+
+    What wraps them is told by the first records; others stay as they are.
+    """
+    for _ in range(DEPTH):
+        sample = frame.select(TEXT).head(SEEN).collect().to_series().to_list()
+        values = list(_values(sample))
+        lists = list(dict.fromkeys(keys for value in values for keys in _lists(value)))
+        wraps = list(dict.fromkeys(keys for value in values for keys in _envelopes(value)))
+        if lists:
+            array = [pl.when(TEXT.str.strip_chars().str.starts_with("[")).then(TEXT)]
+            for keys in lists:
+                found = inner(TEXT, keys)
+                array.append(pl.when(found.str.starts_with("[")).then(found))
+            frame = frame.with_columns(items(pl.coalesce(*array, TEXT)).alias(RECORD)).explode(
+                RECORD
+            )
+        elif wraps:
+            bodies = []
+            for keys in wraps:
+                found = inner(TEXT, keys)
+                bodies.append(pl.when(found.str.strip_chars().str.starts_with("{")).then(found))
+            frame = frame.with_columns(pl.coalesce(*bodies, TEXT).alias(RECORD))
+        else:
+            break
+    return frame
+
+
+def _values(lines: Iterable[str | None]) -> Iterator[Any]:
+    for line in lines:
+        with suppress(json.JSONDecodeError, RecursionError):
+            yield json.loads(line or "")
+
+
+def _lists(value: Any) -> Iterator[Keys]:
+    """Keys that lead to a list of objects in a value; none for a list itself."""
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        yield ()
+    if not isinstance(value, dict):
+        return
+    for key, within in value.items():
+        if key.casefold() not in LISTS:
+            continue
+        if isinstance(within, list) and within and all(isinstance(i, dict) for i in within):
+            yield (key,)
+            return
+        if isinstance(within, dict) and (deeper := next(_lists(within), None)):
+            yield (key, *deeper)
+            return
+
+
+def _envelopes(value: Any) -> Iterator[Keys]:
+    """Keys that lead to the one event an object wraps."""
+    if not isinstance(value, dict):
+        return
+    for keys in ENVELOPES:
+        within: Any = value
+        for key in keys:
+            within = within.get(key) if isinstance(within, dict) else None
+        if isinstance(within, dict) or (isinstance(within, str) and within.startswith("{")):
+            yield keys
+            return

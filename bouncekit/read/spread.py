@@ -1,0 +1,81 @@
+"""Make a row for each recipient of a record, and the headings that only a layout knows."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import polars as pl
+
+from bouncekit.read.containers import RAW, Table
+from bouncekit.read.envelopes import inner, items
+from bouncekit.read.layouts import Layout, fold
+
+ITEM = pl.col("__item")
+AT = pl.col("__at")  # place of the item in its list
+LIST = "__list"
+
+
+def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
+    """The records of a table, one for each item of the layout's list, and cells by heading.
+
+    What is no record is left out: an empty line of a CSV, and a header that is repeated.
+    """
+    frame = _filled(table)
+    cells = {**table.later, **table.cells}
+    by_fold = {fold(heading): cell for heading, cell in cells.items()}
+
+    def present(headings: Iterable[str]) -> list[pl.Expr]:
+        return [by_fold[fold(heading)] for heading in headings if fold(heading) in by_fold]
+
+    if lists := present(layout.each):
+        beside = {f"__beside{n}": cell for n, cell in enumerate(present(layout.beside))}
+        split = [cell.str.split(layout.separator).alias(name) for name, cell in beside.items()]
+        frame = frame.with_columns(_items(lists, layout.separator).alias(LIST), *split)
+        places = pl.int_ranges(pl.col(LIST).list.len().fill_null(1).clip(1)).alias("__at")
+        frame = frame.with_columns(places).explode("__at")
+        item = [pl.col(name).list.get(AT, null_on_oob=True) for name in (LIST, *beside)]
+        frame = frame.with_columns(item).rename({LIST: "__item"}).drop("__at")
+        for heading, name in zip(layout.beside, beside, strict=False):
+            cells[f"beside.{heading}"] = pl.col(name)
+        cells |= dict(_parts(layout))
+    for name, headings in layout.join.items():
+        parts = [by_fold.get(fold(h), pl.lit(None, pl.String())) for h in headings]
+        cells[name] = pl.concat_str(parts, separator="." if name == "code" else "/")
+    for heading in layout.virtual:
+        cells.setdefault(heading, pl.lit(None, pl.String()))
+    if layout.blank:
+        cells = {h: pl.when(~cell.is_in(layout.blank)).then(cell) for h, cell in cells.items()}
+    return replace(table, frame=frame), cells
+
+
+def _items(lists: list[pl.Expr], separator: str) -> pl.Expr:
+    """The first of several lists that is there, as a list of text."""
+    filled = [pl.when(~cell.str.strip_chars().is_in(["", "[]"])).then(cell) for cell in lists]
+    listed = pl.coalesce(filled)
+    return listed.str.split(separator) if separator else items(listed)
+
+
+def _parts(layout: Layout) -> Iterator[tuple[str, pl.Expr]]:
+    """The headings of a list's items: the item, a value in it, or what stands around a mark."""
+    is_object = ITEM.str.starts_with("{")
+    for heading in layout.virtual:
+        name, _, rest = heading.partition(".")
+        if name != "each":
+            continue
+        if not rest:
+            yield heading, pl.when(~is_object).then(ITEM)
+        elif layout.cut:
+            place = 0 if rest == "before" else 1
+            yield heading, ITEM.str.split(layout.cut).list.get(place, null_on_oob=True)
+        else:
+            yield heading, inner(pl.when(is_object).then(ITEM), tuple(rest.split(".")))
+
+
+def _filled(table: Table) -> pl.LazyFrame:
+    """The records of a table: an empty line of a CSV is none, nor is a header that is repeated."""
+    if table.kind != "csv":
+        return table.frame
+    columns = (*table.columns, *[RAW] * table.has_raw)
+    is_filled = pl.any_horizontal(pl.col(c).str.len_bytes() > 0 for c in columns)
+    first = table.columns[:3]
+    is_header = pl.all_horizontal((pl.col(c) == c).fill_null(False) for c in first)
+    return table.frame.filter(is_filled & ~is_header)
