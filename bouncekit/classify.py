@@ -187,9 +187,7 @@ def _filled(name: str, names: list[str], found: pl.Expr) -> pl.Expr:
 def _evidence(rules: Rules) -> pl.Expr:
     """Give the number of what decides: exact words, exact codes, vague words, then codes."""
     phrase = pl.col("_phrase")
-    vague = pl.when(phrase >= rules.vague_from).then(
-        _looked_up(phrase, rules.evidence["because"], pl.String())
-    )
+    vague = pl.when(phrase >= rules.vague_from).then(_looked_up(phrase, rules.evidence["because"]))
     code = pl.col("enhanced_code")
     code_and_words = pl.concat_str(code, vague, separator=" ")
     decides = pl.coalesce(
@@ -215,7 +213,9 @@ def _by_code(rules: Rules) -> pl.Expr:
 
 
 def _number(key: pl.Expr, rules: Rules, kind: str) -> pl.Expr:
-    return key.replace_strict(rules.numbers(kind), default=None, return_dtype=pl.UInt32)
+    numbers = rules.numbers(kind)
+    place = key.cast(pl.Enum(list(numbers)), strict=False).to_physical()
+    return _looked_up(place, pl.Series(numbers.values(), dtype=pl.UInt32))
 
 
 def _is_failure() -> pl.Expr:
@@ -249,11 +249,11 @@ def _reading(rules: Rules) -> pl.Expr:
     said for now only, is no unknown user (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
-    may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)), pl.Boolean())
+    may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)))
     of_sender = may_turn & (
         pl.col("_said").struct.field("before_rcpt") | pl.col("enhanced_code").is_in(_SENDER_CODES)
     )
-    is_user = _looked_up(evidence, category == "unknown_user", pl.Boolean())
+    is_user = _looked_up(evidence, category == "unknown_user")
     for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()
     rows = pl.lit(rules.evidence.height, pl.UInt32)
     return (
@@ -269,7 +269,7 @@ def _cause(rules: Rules) -> list[pl.Expr]:
     """Look up what the deciding evidence says."""
     readings = _readings(rules)
     category, fault, certainty, because, rule = (
-        _looked_up(pl.col("_reading"), readings[name], readings.schema[name]).alias(name)
+        _looked_up(pl.col("_reading"), readings[name]).alias(name)
         for name in ("category", "fault", "certainty", "because", "rule")
     )
     unclassified = pl.when(_is_failure()).then(pl.lit("unclassified", Category))
@@ -282,9 +282,9 @@ def _cause(rules: Rules) -> list[pl.Expr]:
     ]
 
 
-def _looked_up(number: pl.Expr, column: pl.Series, dtype: pl.DataType) -> pl.Expr:
-    numbers = pl.Series(range(len(column)), dtype=pl.UInt32)
-    return number.replace_strict(numbers, column, default=None, return_dtype=dtype)
+def _looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
+    """Give the value in a row of a column. (`replace_strict` would hold all rows in memory.)"""
+    return number.map_batches(column.gather, return_dtype=column.dtype, is_elementwise=True)
 
 
 def _permanent() -> pl.Expr:
@@ -300,7 +300,7 @@ def _conflict(rules: Rules) -> pl.Expr:
     category = rules.evidence["category"]
     blames = category.replace_strict(FAULT_OF) == "recipient"
     is_exact = category != "policy_refused"
-    by_code = _looked_up(pl.col("_by_code"), blames.set(~is_exact, None), pl.Boolean())
+    by_code = _looked_up(pl.col("_by_code"), blames.set(~is_exact, None))
     by_text = (pl.col("certainty") == "text") & (pl.col("fault") != "none")
     return (by_text & (by_code != (pl.col("fault") == "recipient"))).fill_null(False)
 
@@ -316,9 +316,7 @@ def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
     words, names = (list(column) for column in zip(*beginnings, strict=True))
     anywhere = "|".join(re.escape(word) for entry in entries.values() for word in entry)
     named = pl.when(text.str.contains(anywhere)).then(pl.lit(" ") + text)
-    return knowledge.first_of(named, words).replace_strict(
-        pl.Series(range(len(words)), dtype=pl.UInt32), pl.Series(names), default=None
-    )
+    return _looked_up(knowledge.first_of(named, words), pl.Series(names))
 
 
 def _provider() -> pl.Expr:
