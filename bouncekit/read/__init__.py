@@ -17,6 +17,7 @@ from bouncekit.read.archives import unzipped
 from bouncekit.read.containers import kind_of
 from bouncekit.read.files import Found, NotOursError, Peek, find, peek, unpack
 from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
+from bouncekit.read.logs import READERS, read_log, server_of
 from bouncekit.read.reading import FILES, Reading
 from bouncekit.read.reports import is_message, read_messages
 from bouncekit.read.tables import bounces, open_table
@@ -176,7 +177,10 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
         raise NotOursError(f"{path} is empty: export it again.")
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
         return Part("mail", "mail", _mails(path, seen).lazy())
-    kind = kind_of(seen.head)  # logs are told apart here, before what is left is taken for CSV
+    if server := _log_of(seen, options):
+        log = read_log(server, path, seen, options)
+        return Part("log", log.server, log.frame, log.inferred)
+    kind = kind_of(seen.head)
     if kind == "zip":
         return _archive(path, options)
     if kind == "binary":
@@ -187,6 +191,14 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
         return Part(kind, "bouncekit", frame)
     same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
     return Part(kind, layout.service, frame, (*table.notes, *inferred), same)
+
+
+def _log_of(seen: Peek, options: Options) -> str | None:
+    """Give the server whose log a file is, by its lines or since the user says so."""
+    named = {server.lower(): server for server in READERS}
+    if options.source is not None:
+        return named.get(options.source.lower())
+    return None if options.mapping else server_of(seen.head)
 
 
 def _archive(path: Path, options: Options) -> Part:
