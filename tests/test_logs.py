@@ -1,4 +1,4 @@
-"""Mail logs: lines are joined to what became of each recipient, and nothing else is taken for it."""
+"""Mail logs: lines are joined to what became of each recipient, and nothing else counts."""
 
 import random
 from contextlib import suppress
