@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bouncekit.errors import BouncekitError
@@ -61,6 +61,7 @@ def holds(data: bytes, path: Path) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=anything)
+@example(data=b'\t"!\n!')
 def test_random_bytes_never_end_in_a_traceback(
     data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -124,6 +124,10 @@ def test_exim_lines_become_what_became_of_each_recipient(tmp_path: Path) -> None
     assert frame["sending_ip"].to_list()[1] == "198.51.100.1"
 
 
+def test_the_server_can_be_named(tmp_path: Path) -> None:
+    assert load(written(tmp_path, EXIM), source="exim").files["kind"].to_list() == ["log"]
+
+
 def test_a_packed_log_reads_alike(tmp_path: Path) -> None:
     import gzip
 

@@ -56,6 +56,7 @@ VERDICTS = {
     "powermta:invalid-sender": "sender_dns",
     "powermta:quota-issues": "mailbox_full",
     "powermta:virus-related": "virus",
+    "postfix:expired": "expired",
     "kumomta:InvalidRecipient": "unknown_user",
     "kumomta:TooManyRecipients": "too_many_recipients",
     "kumomta:ProtocolErrors": "protocol_error",

@@ -108,7 +108,8 @@ def options_of(
     source: str | None, tz: str | None, year: int | None, mapping: Mapping[str, str] | None
 ) -> Options:
     """The user's options, checked before any file is touched."""
-    services = list(dict.fromkeys(["mail", *(layout.service for layout in layouts())]))
+    servers = [server.lower() for server in READERS]
+    services = list(dict.fromkeys(["mail", *servers, *(layout.service for layout in layouts())]))
     if source not in (None, *services, *(layout.name for layout in layouts())):
         raise BouncekitError(f"source={source!r} is unknown: it is one of {', '.join(services)}.")
     if tz is not None:

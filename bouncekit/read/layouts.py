@@ -190,8 +190,9 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
 
 
 def _clipped(headings: Iterable[str]) -> str:
-    """Headings for an error message: hostile or odd files have very long ones."""
-    short = [heading if len(heading) <= 40 else heading[:39] + "…" for heading in headings]
+    """Headings for an error message: hostile or odd files have very long ones, and broken lines."""
+    lines = (" ".join(heading.split()) for heading in headings)
+    short = [line if len(line) <= 40 else line[:39] + "…" for line in lines]
     return ", ".join(short[:30] + ["…"] * (len(short) > 30)) or "none"
 
 
