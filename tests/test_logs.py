@@ -128,6 +128,20 @@ def test_the_server_can_be_named(tmp_path: Path) -> None:
     assert load(written(tmp_path, EXIM), source="exim").files["kind"].to_list() == ["log"]
 
 
+def test_exim_gives_up_for_the_reason_it_last_heard(tmp_path: Path) -> None:
+    log = """\
+2026-03-04 09:12:00 1tABCd-0001XY-2z == ann@example.org R=dns T=smtp defer (-44) H=mx.example.org [192.0.2.25]: 452 4.2.2 Mailbox full
+2026-03-04 09:13:00 1tABCd-0001XY-2z == bob@example.org R=dns T=smtp defer (-53): retry time not reached for any host
+2026-03-08 09:12:00 1tABCd-0001XY-2z ** ann@example.org: retry timeout exceeded
+"""  # noqa: E501
+    frame = bk.read(written(tmp_path, log))
+    assert frame["reply"].to_list() == [
+        "452 4.2.2 Mailbox full",
+        "retry time not reached for any host",
+        "452 4.2.2 Mailbox full",
+    ]
+
+
 def test_a_packed_log_reads_alike(tmp_path: Path) -> None:
     import gzip
 
