@@ -3,7 +3,7 @@
 import math
 import tomllib
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from os import PathLike
@@ -32,9 +32,9 @@ class Policy:
     `weights` gives each category's weight for a mailing that ended in a bounce of it; what is not
     named weighs 0. `ambiguous_weight` takes its place where only vague words or a bare code say
     so. Strikes count from the last delivery or open on. At `threshold` an address is removed, at
-    `pause_at` it is skipped for `pause_mailings` mailings. With `min_gap_days`, strikes closer
-    together count as one. A 4yz reply counts only for a full mailbox, and with `permanent_only`
-    not even there.
+    `pause_at` it is skipped for `pause_mailings` mailings, and then kept. With `min_gap_days`,
+    strikes closer together count as one. A 4yz reply counts only for a full mailbox, and with
+    `permanent_only` not even there.
     """
 
     name: str
@@ -158,14 +158,14 @@ def decide(
         .join(_counted(strikes), on="recipient", how="left")
         .join(usual_gap.lazy(), how="cross")
         .with_columns(pl.col(_NUMBERS).fill_null(0))
+        .with_columns(until=pl.col("last_strike") + pl.col("gap") * (chosen.pause_mailings + 0.5))
         .with_columns(verdict=_verdict(chosen))
+        .with_columns(is_over=_is_over(as_of))
         .with_columns(
-            until=pl.when(pl.col("verdict") == "pause").then(
-                pl.col("last_strike") + pl.col("gap") * (chosen.pause_mailings + 0.5)
-            ),
-            because=_because(chosen),
-            policy=pl.lit(chosen.name),
+            verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
+        .with_columns(because=_because(chosen), policy=pl.lit(chosen.name))
+        .with_columns(until=pl.when(pl.col("verdict") == "pause").then("until"))
         .select(
             "recipient",
             "verdict",
@@ -380,6 +380,17 @@ def _verdict(policy: Policy) -> pl.Expr:
     )
 
 
+def _is_over(as_of: datetime | None) -> pl.Expr:
+    """True for a pause that has ended: the address gets the next mailing."""
+    if as_of is None:
+        return pl.lit(False)
+    return (pl.col("verdict") == "pause") & (pl.col("until") <= _in_utc(as_of)).fill_null(False)
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
 def _because(policy: Policy) -> pl.Expr:
     """Write the sentence that a list owner reads."""
     outage = pl.format(
@@ -394,6 +405,7 @@ def _because(policy: Policy) -> pl.Expr:
         pl.lit(f"{policy.threshold:g}"),
     )
     skip = f" Skip {_mailings(policy.pause_mailings)}, then try again."
+    over = pl.format(" Its pause ended on {}: try again.", _day("until"))
     verdict, facts = pl.col("verdict"), _facts()
     return (
         pl.when(verdict == "remove")
@@ -402,6 +414,8 @@ def _because(policy: Policy) -> pl.Expr:
         .then(facts + outage)
         .when(verdict == "pause")
         .then(facts + points + skip)
+        .when("is_over")
+        .then(facts + points + over)
         .when(pl.col("strikes") > 0)
         .then(facts + points)
         .otherwise(_why_blameless(policy))

@@ -89,7 +89,8 @@ STORIES = {
         "ffd": "keep",
         "ffo": "keep",
         "ffdf": "keep",
-        "ffsssss": "pause",
+        "ffs": "pause",
+        "ffsssss": "keep",  # its pause is over
         "ffu": "remove",
         "sss": "keep",
     },
@@ -176,6 +177,17 @@ def test_a_pause_skips_one_mailing() -> None:
     decision = of(ANN, decide(weekly("ff"), "careful"))
     assert at("2025-01-21 09:00") < decision["until"] < at("2025-01-28 09:00")
     assert decide(weekly("u"), "careful")["until"].to_list() == [None, None]
+
+
+def test_a_pause_ends() -> None:
+    frame = weekly("ff")
+    until = of(ANN, decide(frame, "careful"))["until"]
+    paused, over = (
+        of(ANN, decide(frame, "careful", as_of=until + timedelta(days=late))) for late in (-1, 1)
+    )
+    assert paused["verdict"] == "pause"
+    assert (over["verdict"], over["until"]) == ("keep", None)
+    assert f"Its pause ended on {until:%Y-%m-%d}: try again." in over["because"]
 
 
 def test_what_is_accepted_and_then_returned_is_no_sign_of_life() -> None:
@@ -516,7 +528,7 @@ def test_a_day_in_the_past_is_decided_as_on_that_day(
     frame = told(history)
     day = FIRST_MAILING.replace(tzinfo=UTC) + timedelta(hours=hours)
     then = frame.filter(pl.col("time") <= day)
-    assert_frame_equal(decide(frame, policy, as_of=day), decide(then, policy))
+    assert_frame_equal(decide(frame, policy, as_of=day), decide(then, policy, as_of=day))
 
 
 @a_few

@@ -55,7 +55,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
         .filter(pl.col("sender").fill_null("?") != "<>")
     )
     mailed = pl.coalesce(address("in"), address("only"))
-    events = tried.select(
+    attempts = tried.select(
         "line",
         "id",
         "stamp",
@@ -76,15 +76,13 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
         sending_ip=rest.str.extract(_IP),
         remote_mta=pl.coalesce(rest.str.extract(_HOST, 1), rest.str.extract(_HOST, 2)),
     )
-    return events.with_columns(_with_reason())
+    return attempts.with_columns(_with_reason())
 
 
 def _with_reason() -> pl.Expr:
     """Give the reply; where Exim only says that it waited, the one that it waited for."""
     reply = pl.col("reply")
-    waited = reply.str.starts_with(
-        "retry time"
-    )  # "retry timeout exceeded", "retry time not reached"
+    waited = reply.str.starts_with("retry time")  # "... timeout exceeded", "... not reached"
     put_off = (pl.col("event") == "deferral") & ~waited
     reason = pl.when(put_off).then(reply).forward_fill().over("id", "recipient", order_by="line")
     return pl.when(waited).then(pl.coalesce(reason, reply)).otherwise(reply).alias("reply")
