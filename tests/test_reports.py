@@ -1,4 +1,5 @@
 import base64
+import gzip
 import json
 import quopri
 from collections.abc import Callable, Iterator
@@ -11,9 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bouncekit.read import mailbox, reports
+import bouncekit as bk
+from bouncekit.errors import BouncekitError
+from bouncekit.read import mailbox, messages, reports
+from bouncekit.read.mailbox import is_message
+from bouncekit.read.messages import read_messages
 from bouncekit.read.mime import read_mail
-from bouncekit.read.reports import events, is_message, parse_message, read_messages
+from bouncekit.read.reports import events, parse_message
 from bouncekit.schema import BOUNCES, EVENTS
 
 ORIGINAL = """\
@@ -984,7 +989,7 @@ def test_a_file_a_mailbox_and_a_maildir_become_frames(tmp_path: Path, mbox: str)
         (tmp_path / "Maildir" / box).mkdir(parents=True)
         (tmp_path / "Maildir" / box / name).write_text(notice(f"<{name[0]}@example.org>:\n550 no"))
     frames = {
-        name: read_messages(tmp_path / name)
+        name: read_messages(tmp_path / name).collect()
         for name in ("all.mbox", "one.eml", "empty.eml", "Maildir")
     }
     assert all(frame.schema == pl.Schema(BOUNCES) for frame in frames.values())
@@ -1001,3 +1006,44 @@ def test_a_mail_beyond_the_limit_is_a_row_of_its_own(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(reports, "LARGEST_MAIL", 100)
     (row,) = parse_message(b"Subject: x\n\n" + b"x" * 100)
     assert row["event"] == "unreadable"
+
+
+def many_mails(folder: Path, count: int) -> Path:
+    mails = (
+        f"From a\n{notice(f'<user{number}@example.org>:{chr(10)}550 unknown')}\n"
+        for number in range(count)
+    )
+    (folder / "many.mbox").write_text("".join(mails))
+    return folder / "many.mbox"
+
+
+def test_processes_read_what_one_process_reads_in_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mails = many_mails(tmp_path, 60)
+    alone = read_messages(mails).collect()
+    monkeypatch.setattr(messages, "BATCH_BYTES", 1_000)
+    together = read_messages(mails).collect(engine="streaming")
+    assert together.equals(alone)
+    assert together["line"].to_list() == list(range(1, 61))
+
+
+def test_no_more_is_read_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mails = many_mails(tmp_path, 9)
+    monkeypatch.setattr(messages, "BATCH_BYTES", 1)
+    monkeypatch.setattr(messages, "ALONE", 10)
+    asked = read_messages(mails).select("recipient").head(2).collect()
+    assert asked["recipient"].to_list() == ["user0@example.org", "user1@example.org"]
+    seventh = read_messages(mails).filter(pl.col("recipient") == "user6@example.org").collect()
+    assert seventh["line"].to_list() == [7]
+
+
+def test_a_packed_mailbox_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
+    mails = many_mails(tmp_path, 5)
+    packed = tmp_path / "many.mbox.gz"
+    packed.write_bytes(gzip.compress(mails.read_bytes()))
+    assert bk.read(packed)["recipient"].to_list() == bk.read(mails)["recipient"].to_list()
+    long = gzip.compress(b"".join(f"{n:x}".encode() for n in range(60_000)))
+    packed.write_bytes(gzip.compress(mails.read_bytes() + long)[:-9_000])
+    with pytest.raises(BouncekitError, match=r"many\.mbox\.gz is cut off"):
+        bk.read(packed)

@@ -6,7 +6,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -15,11 +14,12 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.archives import unzipped
 from bouncekit.read.containers import kind_of
-from bouncekit.read.files import Found, NotOursError, Peek, find, peek, unpack
+from bouncekit.read.files import Found, NotOursError, Peek, find, peek
 from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
 from bouncekit.read.logs import READERS, read_log, server_of
+from bouncekit.read.mailbox import is_message
+from bouncekit.read.messages import read_messages
 from bouncekit.read.reading import FILES, Reading
-from bouncekit.read.reports import is_message, read_messages
 from bouncekit.read.tables import bounces, open_table
 from bouncekit.schema import BOUNCES
 
@@ -68,7 +68,7 @@ def scan(
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
 ) -> pl.LazyFrame:
-    """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON and Parquet.
+    """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON, Parquet and mails.
 
     Duplicates stay in. A CSV whose quotes are broken fails with Polars' own error when it is
     collected, where `read` keeps what it can: finding them takes a reading of the whole file.
@@ -172,12 +172,12 @@ def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
 def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     """Recognise a file by its content and open it with the reader for its kind."""
     if path.is_dir():
-        return Part("mail", "mail", read_messages(path).lazy())
+        return Part("mail", "mail", read_messages(path))
     seen = peek(path)
     if not seen.head.strip():
         raise NotOursError(f"{path} is empty: export it again.")
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
-        return Part("mail", "mail", _mails(path, seen).lazy())
+        return Part("mail", "mail", read_messages(path, seen.packing))
     if server := _log_of(seen, options):
         log = read_log(server, path, seen, options)
         return Part("log", log.server, log.frame, log.inferred)
@@ -221,15 +221,6 @@ def _archive(path: Path, options: Options) -> Part:
     names = ", ".join(dict.fromkeys(part.name for part in parts))
     inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
     return Part("zip", names, pl.concat(frames).lazy(), inferred, same)
-
-
-def _mails(path: Path, seen: Peek) -> pl.DataFrame:
-    if not seen.packing:
-        return read_messages(path)
-    with TemporaryDirectory() as folder:
-        unpacked = Path(folder) / "mails"
-        unpacked.write_bytes(unpack(path, seen.packing))
-        return read_messages(unpacked).with_columns(source=pl.lit(str(path)))
 
 
 def _is_first(same: Mapping[str, tuple[str, ...]]) -> pl.Expr:

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -13,6 +14,7 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
+CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -123,10 +125,26 @@ def unpack(path: Path, packing: str) -> bytes:
     return path.read_bytes()
 
 
+def packed_chunks(path: Path, packing: str) -> Iterator[bytes]:
+    """All bytes of a packed file, chunk by chunk where its packing allows."""
+    if packing != "gzip":
+        yield unpack(path, packing)
+        return
+    with _gzip_told(path), gzip.open(path) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
 def _gunzip(path: Path, size: int) -> bytes:
+    with _gzip_told(path), gzip.open(path) as file:
+        return file.read(size)
+
+
+@contextmanager
+def _gzip_told(path: Path) -> Iterator[None]:
+    """Say of broken gzip data how it is broken."""
     try:
-        with gzip.open(path) as file:
-            return file.read(size)
+        yield
     except EOFError:
         raise cut_off(path, "gzip") from None
     except (OSError, zlib.error):

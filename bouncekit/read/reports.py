@@ -8,19 +8,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from bouncekit.read import prose, wording
 from bouncekit.read.addresses import ADDRESS, in_field, in_header, in_verp, local_part, normal
-from bouncekit.read.mailbox import LARGEST_MAIL, is_message, raw_messages
+from bouncekit.read.mailbox import LARGEST_MAIL
 from bouncekit.read.mime import Headers, Mail, fields, first, read_mail
 from bouncekit.read.status import RECIPIENT_FIELD, Fields, status_records
-from bouncekit.schema import BOUNCES
-
-__all__ = ["is_message", "parse_message", "read_messages"]
 
 Row = dict[str, Any]
 
@@ -118,21 +112,6 @@ class Report:
     def excerpt(self) -> str:
         """The subject and the beginning of the text."""
         return f"{self.mail.subject}\n{self.mail.notice[:EXCERPT_LIMIT]}".strip() or "an empty mail"
-
-
-def read_messages(path: Path, chunks: Iterator[bytes] | None = None) -> pl.DataFrame:
-    """Read an .eml file, an mbox or a Maildir folder into a frame with the columns of BOUNCES.
-
-    A row is what happened to one recipient; a mail that tells of none is one row `unreadable`.
-    `chunks` are the file's bytes where they are not simply those on disk (a packed mbox).
-    Raises BouncekitError if a file cannot be read.
-    """
-    rows = [
-        {**row, "source": source, "line": line}
-        for source, line, raw in raw_messages(path, chunks)
-        for row in parse_message(raw)
-    ]
-    return pl.DataFrame({name: [r.get(name) for r in rows] for name in BOUNCES}, schema=BOUNCES)
 
 
 def parse_message(raw: bytes) -> list[Row]:
