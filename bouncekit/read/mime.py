@@ -21,8 +21,8 @@ PART_LIMIT = 64_000
 PARTS_LIMIT = 100
 NESTING_LIMIT = 6
 
-_FIELD = re.compile(r"^([A-Za-z0-9_-]{1,80})[ \t]*:(.*(?:\n[ \t].*)*)", re.M)
-_LOST_INDENT = re.compile(r"\n(?![A-Za-z0-9_-]{1,80}[ \t]*:|[ \t]|$)")
+# What does not begin a field goes on with the one above, even where its indent was lost.
+_FIELD_BEGINS = re.compile(r"\n([A-Za-z0-9_-]{1,80})[ \t]*:")
 _HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]{1,80}[ \t]*:")
 _HEADERS_END = re.compile(rb"\n[ \t]*\n")
 _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
@@ -149,10 +149,11 @@ def fields(block: str) -> Headers:
 
 def field_list(block: str) -> list[tuple[str, str]]:
     """Read header-like lines into (lower-case name, unfolded value), in order."""
-    pairs = _FIELD.findall(_LOST_INDENT.sub("\n ", block))
+    _, *found = _FIELD_BEGINS.split(f"\n{block}")
+    values = (value.strip() for value in found[1::2])
     return [
-        (name.lower(), " ".join(value.split()) if "\n" in value else value.strip())
-        for name, value in pairs
+        (name.lower(), " ".join(value.split()) if "\n" in value else value)
+        for name, value in zip(found[::2], values, strict=True)
     ]
 
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 from bouncekit.read.addresses import ADDRESS, bare
 from bouncekit.read.reasons import (
     LEAD_IN,
-    QUOTED_REPLY,
     RESULT,
     accepted_in_session,
+    code_in,
     paragraphs,
     quoted_reply,
     reason_above,
@@ -136,7 +136,7 @@ def split_original(text: str) -> tuple[str, str]:
 
 def quotes_reply(notice: str) -> bool:
     """True if a line quotes an SMTP reply of failure."""
-    return any(QUOTED_REPLY.search(line) for line in notice.split("\n"))
+    return any(code_in(line) for line in notice.split("\n"))
 
 
 def findings(notice: str, others: Collection[str] = (), known: Sequence[str] = ()) -> list[Finding]:

@@ -16,6 +16,8 @@ QUOTED_REPLY = re.compile(
     |^[\s>*<|#(\["'-]*(?P<enhanced>[45]\.\d{1,2}\.\d{1,3}(?=[\s:<]))""",
     re.X | re.I,
 )
+# What every quoted reply holds: most lines can be passed over without a closer look.
+_CODE = re.compile(r"[45](?:\d\d|\.\d)")
 # A reason above or around an address is not longer than this, in lines.
 REASON_LINES = 12
 
@@ -35,9 +37,9 @@ _STAGE = re.compile(
 )
 _REFUSAL = re.compile(r"[45]\d\d(?P<more>-)?")
 _RECIPIENT_COMMAND = re.compile(r"\brcpt\b", re.I)
-_TALKING_TO = re.compile(r"while talking to", re.I)
 _REPLY_LINE = re.compile(r"^\s*([45]\d\d)[ -]")
 _NEW_ITEM = re.compile(r"^\s*(?:<<<|>>>|<--|-->|In:|Out:|\(|[245]\d\d[ -])")
+_MARKS = "-=_*~#|"
 _RULE = re.compile(r"^[\s|]*(?:[-=_*~#]{3,}.*|.*[-=_*~#]{5,}|[-=_*~#|]{2,})\s*$")
 _GAVE_UP_ON = re.compile(r"^Giving up on [\w.:-]+\s*$", re.M)
 _ADVICE = re.compile(
@@ -57,8 +59,9 @@ def paragraphs(lines: list[str]) -> list[str]:
     """
     found: list[list[str]] = [[]]
     for line in lines:
-        if line.strip() and not _RULE.match(line):
-            found[-1].append(line.strip())
+        text = line.strip()
+        if text and not _is_rule(text):
+            found[-1].append(text)
         elif found[-1]:
             found.append([])
     return ["\n".join(p) for p in found if p]
@@ -73,13 +76,20 @@ def quoted_reply(among: list[str]) -> str:
     'after MAIL FROM: 550 No such domain'
     """
     for paragraph in among:
+        if not _CODE.search(paragraph):
+            continue
         lines = paragraph.split("\n")
         for number, line in enumerate(lines):
-            if not OUR_LINE.match(line) and (code := QUOTED_REPLY.search(line)):
+            if (code := code_in(line)) and not OUR_LINE.match(line):
                 reply = _from_code("\n".join(lines[number:]), code)
                 stage = _STAGE.search("\n".join([*lines[:number], line[: code.start()]]))
                 return f"{stage[0]}: {reply}" if stage else reply
     return ""
+
+
+def code_in(line: str) -> re.Match[str] | None:
+    """Find where a line quotes an SMTP reply of failure (`QUOTED_REPLY`)."""
+    return QUOTED_REPLY.search(line) if _CODE.search(line) else None
 
 
 def session_replies(lines: list[str]) -> dict[str, str]:
@@ -94,7 +104,7 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     heard: list[str] = []
     asked = ""
     for number, line in enumerate(lines):
-        if _TALKING_TO.search(line):
+        if "while talking to" in line.lower():
             heard, asked = [], ""
         elif ours := OUR_LINE.match(line):
             if _RECIPIENT_COMMAND.search(ours["said"]):
@@ -103,7 +113,7 @@ def session_replies(lines: list[str]) -> dict[str, str]:
             heard = _heard(heard, theirs["said"])
             if asked and heard and not _goes_on(heard):
                 replies.setdefault(asked, "\n".join(heard))
-        elif "@" in line and (code := QUOTED_REPLY.search(line)):
+        elif "@" in line and (code := code_in(line)):
             reply = "\n".join(heard) or _whole_reply(lines, number, code)
             for address in addresses(line):
                 replies.setdefault(address.lower(), reply)
@@ -169,7 +179,12 @@ def _start_of_paragraph(lines: list[str], number: int) -> int:
 
 
 def _ends_paragraph(line: str) -> bool:
-    return not line.strip() or bool(_RULE.match(line))
+    text = line.strip()
+    return not text or _is_rule(text)
+
+
+def _is_rule(text: str) -> bool:
+    return (text[0] in _MARKS or text[-1] in _MARKS) and bool(_RULE.match(text))
 
 
 def is_summary(line: str) -> bool:

@@ -90,7 +90,7 @@ class Report:
     @cached_property
     def failure(self) -> str:
         """The event of a recipient that did not get the mail: for good, or not yet."""
-        if wording.DELAY_IN_SUBJECT.search(self.mail.subject) or wording.DELAY.search(self.notice):
+        if wording.DELAY_IN_SUBJECT.search(self.mail.subject) or wording.DELAY.search(self.words):
             return "deferral"
         return "bounce"
 

@@ -35,12 +35,13 @@ DELAY_IN_SUBJECT = re.compile(
     |\bwarning\b.{0,40}\b(?:for\ past|for\ the\ past|not\ (?:yet\ )?(?:been\ )?(?:sent|deliver))""",
     re.I | re.X,
 )
+# Read in lower case: each branch begins with a letter, so that most of a text is passed over.
 DELAY = re.compile(
-    r"""warning\ message\ only|\bnot\ need\ to\ re-?send|has\ been\ (?:delayed|postponed)
+    r"""warning\ message\ only|not\ need\ to\ re-?send|has\ been\ (?:delayed|postponed)
     |not\ yet\ been\ delivered|message\ will\ be\ retried|temporarily\ delayed
-    |(?<!not\ )\bwill\ (?:continue|keep)\ (?:to\ )?(?:be\ )?(?:try|retr|attempt)
+    |will(?<!not\ will)(?<!\wwill)\ (?:continue|keep)\ (?:to\ )?(?:be\ )?(?:try|retr|attempt)
     |still\ (?:be\ )?(?:retried|retrying|trying)|delivery\ attempts\ will\ continue""",
-    re.I | re.X,
+    re.X,
 )
 
 AWAY_IN_SUBJECT = re.compile(
