@@ -4,6 +4,7 @@ import json
 import quopri
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import process_time
 
@@ -1047,3 +1048,24 @@ def test_a_packed_mailbox_is_read_and_a_damaged_one_named(tmp_path: Path) -> Non
     packed.write_bytes(gzip.compress(mails.read_bytes() + long)[:-9_000])
     with pytest.raises(BouncekitError, match=r"many\.mbox\.gz is cut off"):
         bk.read(packed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon, 3 Jun 2024 12:00:00 +0200",
+        "3 Jun 2024 23:30:00 -0130 (CEST)",
+        "Mon, 31 Feb 2024 12:00:00 -0000",
+        "Mon, 3 Foo 2024 12:00:00 +0200",
+        "Mon, 3 Jun 2024 12:00:00 +9999",
+        "Mon, 3 Jun 2024 12:00:60 +0000",
+        "31 Dec 2099 23:59:59 -0100",
+        "Mon, 03 Jun 0024 12:00:00 +0000",
+    ],
+)
+def test_a_plain_time_is_what_the_standard_library_reads(text: str) -> None:
+    try:
+        expected = parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        expected = None
+    assert reports.parse_time(text) == expected
