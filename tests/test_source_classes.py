@@ -57,6 +57,7 @@ VERDICTS = {
     "powermta:quota-issues": "mailbox_full",
     "powermta:virus-related": "virus",
     "postfix:expired": "expired",
+    "sendmail:expired": "expired",
     "kumomta:InvalidRecipient": "unknown_user",
     "kumomta:TooManyRecipients": "too_many_recipients",
     "kumomta:ProtocolErrors": "protocol_error",

@@ -10,15 +10,27 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.files import Peek, as_text, unpack
 from bouncekit.read.layouts import Options
-from bouncekit.read.logs import exim, postfix, stamps
+from bouncekit.read.logs import exim, opensmtpd, postfix, qmail, sendmail, stamps
 from bouncekit.schema import BOUNCES
 
 # What one server's log gives from a frame of line (UInt32) and text (String): the columns of
 # BOUNCES but time, source and line, and `line` and `stamp`, the text that holds the time.
 Reader = Callable[[pl.LazyFrame], pl.LazyFrame]
 
-READERS: dict[str, Reader] = {"Postfix": postfix.events, "Exim": exim.events}
-_TELLING = {"Postfix": postfix.LINE, "Exim": exim.LINE}
+READERS: dict[str, Reader] = {
+    "Postfix": postfix.events,
+    "Exim": exim.events,
+    "Sendmail": sendmail.events,
+    "qmail": qmail.events,
+    "OpenSMTPD": opensmtpd.events,
+}
+_TELLING = {
+    "Postfix": postfix.LINE,
+    "Exim": exim.LINE,
+    "Sendmail": sendmail.LINE,
+    "qmail": qmail.LINE,
+    "OpenSMTPD": opensmtpd.LINE,
+}
 
 _HEAD_LINES = 400
 

@@ -5,7 +5,7 @@ Flags and fields: https://www.exim.org/exim-html-current/doc/html/spec_html/ch-l
 
 import polars as pl
 
-from bouncekit.read.logs.lines import with_domain_lowered
+from bouncekit.read.logs.lines import as_events, with_domain_lowered
 from bouncekit.read.logs.stamps import STAMP
 
 # Six, six (eleven since 4.97) and two (four) letters.
@@ -67,16 +67,12 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
         reply=pl.when("failed")
         .then(rest.str.replace(_BEFORE_REPLY, ""))
         .otherwise(rest.str.extract(r' C="((?:[^"\\]|\\.)*)"')),
-        reply_code=pl.lit(None, pl.Int16),
-        enhanced_code=pl.lit(None, pl.String),
-        source_class=pl.lit(None, pl.String),
-        mailing=pl.lit(None, pl.String),
         message_id="message_id",
         sender="sender",
         sending_ip=rest.str.extract(_IP),
         remote_mta=pl.coalesce(rest.str.extract(_HOST, 1), rest.str.extract(_HOST, 2)),
     )
-    return attempts.with_columns(_with_reason())
+    return as_events(attempts.with_columns(_with_reason()))
 
 
 def _with_reason() -> pl.Expr:

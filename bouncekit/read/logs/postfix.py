@@ -7,7 +7,7 @@ that had its id, and to none once that was removed. Lines of smtpd are about mai
 
 import polars as pl
 
-from bouncekit.read.logs.lines import with_domain_lowered
+from bouncekit.read.logs.lines import as_events, with_domain_lowered
 from bouncekit.read.logs.stamps import STAMP
 
 _PROGRAM = r"postfix[\w./-]*\[\d+\]: (?:\[ID \d+ [\w.]+\] )?"
@@ -38,11 +38,12 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     # Few messages expire; to look for them at once spares reading all attempts a second time.
     given_up = _given_up(told).collect(engine="streaming")
     if given_up.is_empty():
-        return tried
+        return as_events(tried)
     theirs = told.filter(text.str.contains_any(given_up["id"].unique().to_list()))
     again = _of_its_message(_tried(theirs), theirs).filter(ours)
     expired = _expired(given_up.lazy(), theirs, again)
-    return pl.concat([tried, expired], how="diagonal").sort("line", maintain_order=True)
+    both = pl.concat([tried, expired], how="diagonal").sort("line", maintain_order=True)
+    return as_events(both)
 
 
 def _of_its_message(tried: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:
@@ -104,11 +105,8 @@ def _tried(told: pl.LazyFrame) -> pl.LazyFrame:
             recipient=with_domain_lowered(pl.coalesce(orig_to, to)),
             final_recipient=pl.when(orig_to.is_not_null()).then(with_domain_lowered(to)),
             reply=pl.when(lost).then("text").otherwise(reply),
-            reply_code=pl.lit(None, pl.Int16),
             enhanced_code=pl.when(~vague.fill_null(False)).then(field("dsn")),
             source_class=pl.concat_str(pl.lit("postfix:"), status),
-            mailing=pl.lit(None, pl.String),
-            sending_ip=pl.lit(None, pl.String),
             remote_mta=pl.coalesce(
                 pl.when(~relay.is_in(["none", "local", "virtual"])).then(
                     relay.str.extract(r"^([^\[,:]+)\[")

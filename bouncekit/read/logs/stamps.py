@@ -11,6 +11,11 @@ _DATED = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d
 _SYSLOG = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d"
 # RFC 5424 §6 writes the priority and version before the time.
 STAMP = rf"^(?:<\d+>1? ?)?({_DATED}|{_SYSLOG})"
+# Seconds since 1970 as qmail's splogger writes them, and TAI64N labels as multilog does.
+MACHINE_STAMP = r"(?:^|\s)(\d{9,10}\.\d{6}|@4[0-9a-f]{23})(?: |$)"
+# https://cr.yp.to/libtai/tai64.html; daemontools counts ten seconds more than the clock, whatever
+# the leap seconds.
+_TAI64_1970 = 2**62 + 10
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LINE = re.compile(rf"(?m){STAMP}")
@@ -36,7 +41,7 @@ def is_local(head: str) -> bool:
 
 
 def time_of(stamp: pl.Expr, year: int, first: tuple[int, int] | None, zone: str) -> pl.Expr:
-    """Give the time (Datetime, UTC) of the text that `STAMP` found.
+    """Give the time (Datetime, UTC) of the text that `STAMP` or `MACHINE_STAMP` found.
 
     `year` is that of the first line; a month before that of the `first` one is of the year after.
     A time that the clocks left out in spring is null.
@@ -45,6 +50,7 @@ def time_of(stamp: pl.Expr, year: int, first: tuple[int, int] | None, zone: str)
         plain = stamp.str.replace(",", ".", literal=True).str.replace(" ", "T", literal=True)
         zoned = plain.str.replace(" ", "", literal=True).str.replace(r"([+-]\d\d)(\d\d)$", "$1:$2")
         return pl.coalesce(
+            *_counted(stamp),
             zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_zone="UTC"),
             _local(zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False), zone),
         ).cast(Time)
@@ -52,10 +58,25 @@ def time_of(stamp: pl.Expr, year: int, first: tuple[int, int] | None, zone: str)
     month = name.replace_strict(
         list(_MONTHS), list(range(1, 13)), default=None, return_dtype=pl.Int8
     )
-    written = pl.when(month < first[0]).then(pl.lit(str(year + 1))).otherwise(pl.lit(str(year)))
+    of_year = pl.when(month < first[0]).then(pl.lit(str(year + 1))).otherwise(pl.lit(str(year)))
     day = stamp.str.slice(4).str.replace("^ ", "0")
-    text = pl.concat_str(written, name, day, separator=" ")
-    return _local(text.str.to_datetime("%Y %b %d %H:%M:%S", strict=False), zone).cast(Time)
+    text = pl.concat_str(of_year, name, day, separator=" ")
+    written = _local(text.str.to_datetime("%Y %b %d %H:%M:%S", strict=False), zone)
+    return pl.coalesce(*_counted(stamp), written).cast(Time)
+
+
+def _counted(stamp: pl.Expr) -> list[pl.Expr]:
+    """Give the times of stamps that count seconds: since 1970, and TAI64N."""
+    microseconds = stamp.str.extract(r"^(\d{9,10}\.\d{6})$").str.replace(".", "", literal=True)
+    label = stamp.str.extract("^@([0-9a-f]{16})").str.to_integer(base=16, strict=False)
+    nanoseconds = stamp.str.extract("^@[0-9a-f]{16}([0-9a-f]{8})").str.to_integer(
+        base=16, strict=False
+    )
+    since = (label - _TAI64_1970) * 1_000_000 + nanoseconds // 1_000
+    return [
+        pl.from_epoch(count, time_unit="us").dt.replace_time_zone("UTC")
+        for count in (microseconds.cast(pl.Int64), since)
+    ]
 
 
 def _local(time: pl.Expr, zone: str) -> pl.Expr:

@@ -1,0 +1,151 @@
+"""Logs of servers whose lines must be joined by their own rules: who, what, why, from whom."""
+
+import gzip
+from datetime import UTC, datetime
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from test_logs import EXIM, POSTFIX, written
+
+import bouncekit as bk
+from bouncekit.errors import BouncekitError
+from bouncekit.read.logs import server_of
+
+SENDMAIL = """\
+Mar  4 09:12:00 mx sm-mta[7]: 4249C0aB000123: from=<news@example.com>, size=1200, class=0, nrcpts=3, msgid=<m1@example.com>, proto=ESMTP, daemon=MTA, relay=localhost [127.0.0.1]
+Mar  4 09:12:01 mx sm-mta[8]: 4249C0aB000123: to=<ann@Example.org>,<bo@example.org>, ctladdr=<news@example.com> (1000/1000), delay=00:00:01, xdelay=00:00:01, mailer=esmtp, pri=61200, relay=mx.example.org. [192.0.2.25], dsn=5.1.1, reply=550 5.1.1 <ann@Example.org>... User unknown, stat=User unknown
+Mar  4 09:12:02 mx sm-mta[8]: 4249C0aB000123: to=<cy@slow.example>, ctladdr=<news@example.com> (1000/1000), delay=00:00:02, xdelay=00:00:01, mailer=esmtp, pri=61200, relay=mx.slow.example. [192.0.2.99], dsn=4.0.0, stat=Deferred: Connection timed out with mx.slow.example.
+Mar  4 09:12:03 mx sm-mta[8]: 4249C0aB000123: to=<dee@example.net>, delay=00:00:03, xdelay=00:00:01, mailer=esmtp, pri=61200, relay=mx.example.net. [192.0.2.26], dsn=2.0.0, stat=Sent (ok: queued as 77)
+Mar  4 09:12:04 mx sm-mta[8]: 4249C0aB000123: 4249C0aC000124: DSN: User unknown
+Mar  4 09:12:05 mx sm-mta[8]: 4249C0aC000124: to=<news@example.com>, delay=00:00:00, xdelay=00:00:00, mailer=local, pri=30000, dsn=5.1.1, stat=User unknown
+Mar  4 09:12:06 mx sendmail[5]: 4249C0aD000125: to=eve@example.org, ctladdr=news (1000/1000), delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=30000, relay=[127.0.0.1] [127.0.0.1], dsn=2.0.0, stat=Sent (4249C0aE000126 Message accepted for delivery)
+Mar  4 09:12:07 mx sm-mta[9]: 4249C0aF000127: ruleset=check_rcpt, arg1=<x@example.com>, relay=[198.51.100.7], reject=550 5.7.1 <x@example.com>... Relaying denied
+Mar  4 09:12:08 mx sm-mta[9]: 4249C0aF000127: to=<broken
+Mar  4 09:12:09 mx sm-mta[9]: 4249C0aB000123: to=postmaster, delay=00:00:00, mailer=local, dsn=2.0.0, stat=Sent
+Mar  9 09:12:09 mx sm-mta[9]: 4249C0aB000123: 4299C0aB000200: DSN: Cannot send message for 5 days
+"""  # noqa: E501
+
+QMAIL = """\
+1709543520.100000 new msg 4711
+1709543520.200000 info msg 4711: bytes 1200 from <news@example.com> qp 9 uid 1000
+1709543520.300000 starting delivery 1: msg 4711 to remote ann@Example.org
+1709543520.300001 status: local 0/10 remote 1/20
+1709543520.400000 starting delivery 2: msg 4711 to remote bo@slow.example
+1709543521.000000 delivery 1: failure: 192.0.2.25_does_not_like_recipient./Remote_host_said:_550_no_mailbox_here_by_that_name_(#5.1.1)/Giving_up_on_192.0.2.25./
+1709543522.000000 delivery 2: deferral: Sorry,_I_wasn't_able_to_establish_an_SMTP_connection._(#4.4.1)/
+1709543523.000000 bounce msg 4711 qp 10
+1709543523.100000 end msg 4711
+1709543523.200000 new msg 4711
+1709543523.300000 info msg 4711: bytes 2000 from <> qp 10 uid 1001
+1709543523.400000 starting delivery 1: msg 4711 to local news@example.com
+1709543523.500000 delivery 1: failure: Sorry,_no_mailbox_here_by_that_name._(#5.1.1)/
+1709543524.200000 new msg 4712
+1709543524.300000 info msg 4712: bytes 2000 from <other@example.com> qp 10 uid 1001
+1709543524.400000 starting delivery 1: msg 4712 to remote cy@example.net
+1709543524.500000 delivery 1: success: 192.0.2.26_accepted_message./Remote_host_said:_250_ok/
+"""  # noqa: E501
+
+OPENSMTPD = """\
+2024-03-04T09:12:00.000Z mx smtpd[7]: 4f3b2c1d0a9e8f70 smtp connected address=198.51.100.7 host=x
+2024-03-04T09:12:01.000Z mx smtpd[7]: 4f3b2c1d0a9e8f70 smtp failed-command command="RCPT TO:<x@example.com>" result="550 Invalid recipient"
+2024-03-04T09:12:02.000Z mx smtpd[7]: 4f3b2c1d0a9e8f71 mta delivery evpid=0a1b2c3d4e5f6071 from=<news@example.com> to=<ann@Example.org> rcpt=<-> source="198.51.100.1" relay="192.0.2.25 (mx.example.org)" delay=1s result="PermFail" stat="550 5.1.1 No "such" user"
+2024-03-04T09:12:03.000Z mx smtpd[7]: 4f3b2c1d0a9e8f71 mta event=delivery evpid=0a1b2c3d4e5f6072 from=<news@example.com> to=<bo@example.net> rcpt=<list@example.com> source="-" relay="mx.example.net (192.0.2.26)" delay=1s result="TempFail" stat="451 4.7.1 Greylisted"
+2024-03-04T09:12:04.000Z mx smtpd[7]: relay: Ok for 0a1b2c3d4e5f6073: session=4f3b2c1d0a9e8f72, from=<news@example.com>, to=<cy@example.org>, rcpt=<->, source=198.51.100.1, relay=192.0.2.25 (mx.example.org), delay=1s, stat=250 2.0.0 Ok
+2024-03-04T09:12:05.000Z mx smtpd[7]: 4f3b2c1d0a9e8f71 mta delivery evpid=0a1b2c3d4e5f6074 from=<> to=<news@example.com> rcpt=<-> source="198.51.100.1" relay="192.0.2.25 (mx.example.org)" delay=1s result="PermFail" stat="550 gone"
+2024-03-04T09:12:06.000Z mx smtpd[7]: 4f3b2c1d0a9e8f71 mta delivery evpid=0a1b2c3d4e5f6075 from=<news@example.com> to=<dee@examp
+"""  # noqa: E501
+
+LOGS = {
+    "Postfix": POSTFIX,
+    "Exim": EXIM,
+    "Sendmail": SENDMAIL,
+    "qmail": QMAIL,
+    "OpenSMTPD": OPENSMTPD,
+}
+TOLD = ["line", "event", "recipient", "sender", "reply", "enhanced_code", "remote_mta"]
+NEWS = "news@example.com"
+
+
+def test_sendmail_lines_become_what_became_of_each_recipient(tmp_path: Path) -> None:
+    frame = bk.read(written(tmp_path, SENDMAIL), year=2024)
+    unknown = "550 5.1.1 <ann@Example.org>... User unknown"
+    waited = "Connection timed out with mx.slow.example."
+    assert frame.select(TOLD).rows() == [
+        (
+            2,
+            "bounce",
+            "ann@example.org",
+            NEWS,
+            unknown,
+            "5.1.1",
+            "mx.example.org",
+        ),
+        (2, "bounce", "bo@example.org", NEWS, unknown, "5.1.1", "mx.example.org"),
+        (3, "deferral", "cy@slow.example", NEWS, waited, "4.0.0", "mx.slow.example"),
+        (4, "delivery", "dee@example.net", NEWS, "ok: queued as 77", "2.0.0", "mx.example.net"),
+        (9, "unreadable", None, None, SENDMAIL.split("\n")[8], None, None),
+        (11, "bounce", "cy@slow.example", NEWS, waited, "4.0.0", "mx.slow.example"),
+    ]
+    assert set(frame["message_id"]) == {"m1@example.com", None}
+    assert frame["source_class"].to_list()[-1] == "sendmail:expired"
+    assert bk.classify(frame)["category"].to_list()[-1] == "connection_failed"
+
+
+def test_qmail_lines_become_what_became_of_each_recipient(tmp_path: Path) -> None:
+    frame = bk.read(written(tmp_path, QMAIL))
+    unknown = "550 no mailbox here by that name (#5.1.1)"
+    waited = "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)"
+    other = "other@example.com"
+    assert frame.select(TOLD).rows() == [
+        (6, "bounce", "ann@example.org", NEWS, unknown, None, "192.0.2.25"),
+        (7, "deferral", "bo@slow.example", NEWS, waited, None, None),
+        (17, "delivery", "cy@example.net", other, "250 ok", None, "192.0.2.26"),
+    ]
+    assert frame["time"][0] == datetime(2024, 3, 4, 9, 12, 1, tzinfo=UTC)
+    assert bk.classify(frame)["category"].to_list()[0] == "unknown_user"
+
+
+@pytest.mark.parametrize("before", ["", "Mar  4 09:08:39 mx qmail: "])
+def test_a_tai64n_label_is_a_time(tmp_path: Path, before: str) -> None:
+    log = QMAIL.replace("1709543521.000000", f"{before}@4000000065e58f7b1dcd6500")
+    frame = bk.read(written(tmp_path, log), year=2024)
+    assert frame["time"][0] == datetime(2024, 3, 4, 9, 8, 1, 500_000, tzinfo=UTC)
+
+
+def test_opensmtpd_lines_become_what_became_of_each_recipient(tmp_path: Path) -> None:
+    frame = bk.read(written(tmp_path, OPENSMTPD))
+    assert frame.select(TOLD).rows() == [
+        (3, "bounce", "ann@example.org", NEWS, '550 5.1.1 No "such" user', None, "mx.example.org"),
+        (4, "deferral", "list@example.com", NEWS, "451 4.7.1 Greylisted", None, "mx.example.net"),
+        (5, "delivery", "cy@example.org", NEWS, "250 2.0.0 Ok", None, "mx.example.org"),
+        (7, "unreadable", None, NEWS, OPENSMTPD.split("\n")[6], None, None),
+    ]
+    assert frame["final_recipient"].to_list() == [None, "bo@example.net", None, None]
+
+
+@pytest.mark.parametrize("server", LOGS)
+def test_a_log_is_told_by_its_lines(server: str) -> None:
+    assert server_of(LOGS[server].encode()) == server
+
+
+@pytest.mark.parametrize(("server", "other"), list(permutations(LOGS, 2)))
+def test_no_server_reads_the_lines_of_another(tmp_path: Path, server: str, other: str) -> None:
+    frame = bk.read(written(tmp_path, LOGS[other]), source=server.lower(), year=2024)
+    assert frame.is_empty()
+
+
+@pytest.mark.parametrize("server", LOGS)
+def test_a_log_is_read_with_other_line_ends_packed_and_cut_off(tmp_path: Path, server: str) -> None:
+    log = LOGS[server]
+    rows = bk.read(written(tmp_path, log), year=2024).drop("source")
+    windows = written(tmp_path, log.replace("\n", "\r\n"), "windows.log")
+    assert bk.read(windows, year=2024).drop("source").equals(rows)
+    packed = tmp_path / "mail.log.gz"
+    packed.write_bytes(gzip.compress(log.encode()))
+    assert bk.read(packed, year=2024).drop("source").equals(rows)
+    for cut in range(len(log) - 400, len(log), 7):
+        try:
+            bk.read(written(tmp_path, log[:cut]), year=2024)
+        except BouncekitError:
+            assert server_of(log[:cut].encode()) is None
