@@ -56,12 +56,76 @@ OPENSMTPD = """\
 2024-03-04T09:12:06.000Z mx smtpd[7]: 4f3b2c1d0a9e8f71 mta delivery evpid=0a1b2c3d4e5f6075 from=<news@example.com> to=<dee@examp
 """  # noqa: E501
 
+HMAILSERVER = """\
+"SMTPD"	10	1	"2024-03-04 09:11:00.000"	"127.0.0.1"	"RECEIVED: RCPT TO:<ann@Example.org>"
+"SMTPD"	10	1	"2024-03-04 09:11:00.001"	"127.0.0.1"	"SENT: 250 OK"
+"APPLICATION"	11	"2024-03-04 09:11:59.000"	"SMTPDeliverer - Message 5: Delivering message from news@example.com"
+"SMTPC"	12	2	"2024-03-04 09:12:00.000"	"192.0.2.25"	"RECEIVED: 220 mx.example.org ESMTP"
+"SMTPC"	12	2	"2024-03-04 09:12:00.001"	"192.0.2.25"	"SENT: STARTTLS"
+"SMTPC"	12	2	"2024-03-04 09:12:00.002"	"192.0.2.25"	"RECEIVED: 220 2.0.0 Ready"
+"SMTPC"	12	2	"2024-03-04 09:12:00.003"	"192.0.2.25"	"SENT: MAIL FROM:<news@example.com>"
+"SMTPC"	13	3	"2024-03-04 09:12:00.003"	"192.0.2.26"	"RECEIVED: 220 mx.example.net ESMTP"
+"SMTPC"	12	2	"2024-03-04 09:12:00.004"	"192.0.2.25"	"RECEIVED: 250 ok"
+"SMTPC"	12	2	"2024-03-04 09:12:00.005"	"192.0.2.25"	"SENT: RCPT TO:<ann@Example.org>"
+"SMTPC"	13	3	"2024-03-04 09:12:00.005"	"192.0.2.26"	"SENT: MAIL FROM:<news@example.com>"
+"SMTPC"	12	2	"2024-03-04 09:12:01.000"	"192.0.2.25"	"RECEIVED: 550-5.1.1 No such[nl]550 5.1.1 user"
+"SMTPC"	12	2	"2024-03-04 09:12:01.001"	"192.0.2.25"	"SENT: RCPT TO:<bo@example.org>"
+"SMTPC"	12	2	"2024-03-04 09:12:01.002"	"192.0.2.25"	"RECEIVED: 250 ok"
+"SMTPC"	12	2	"2024-03-04 09:12:01.003"	"192.0.2.25"	"SENT: DATA"
+"SMTPC"	12	2	"2024-03-04 09:12:01.004"	"192.0.2.25"	"RECEIVED: 354 go on"
+"SMTPC"	12	2	"2024-03-04 09:12:01.005"	"192.0.2.25"	"SENT: [nl]."
+"SMTPC"	12	2	"2024-03-04 09:12:01.006"	"192.0.2.25"	"RECEIVED: 554 5.7.1 Looks like spam"
+"SMTPC"	13	3	"2024-03-04 09:12:02.000"	"192.0.2.26"	"RECEIVED: 250 ok"
+"SMTPC"	13	3	"2024-03-04 09:12:02.001"	"192.0.2.26"	"SENT: RCPT TO:<cy@example.net>"
+"SMTPC"	13	3	"2024-03-04 09:12:02.002"	"192.0.2.26"	"RECEIVED: 451 4.7.1 Greylisted"
+"""  # noqa: E501
+
+MAILENABLE = """\
+[03/04/24 09:11:00]****************** LOG FILE STARTED *******************
+03/04/24 09:11:00	SMTP-IN	0A0A.MAI	9	127.0.0.1	RCPT	RCPT TO:<ann@Example.org>	250 OK	30	10		June
+03/04/24 09:12:00	SMTP-OU	0A1B.MAI	7	192.0.2.25	CONN		220 mx.example.org ESMTP	0	10		June
+03/04/24 09:12:00	SMTP-OU	0A1B.MAI	7	192.0.2.25	MAIL	MAIL FROM:<news@example.com> SIZE=1000	250 OK	40	10		June
+03/04/24 09:12:01	SMTP-OU	0A1B.MAI	7	192.0.2.25	RCPT	RCPT TO:<ann@Example.org>	550 5.1.1 No such user	30	10		June
+03/04/24 09:12:02	SMTP-OU	0A1C.MAI	8	192.0.2.26	CONN		220 mx.example.net ESMTP	0	10		June
+03/04/24 09:12:02	SMTP-OU	0A1C.MAI	8	192.0.2.26	MAIL	MAIL FROM:<news@example.com>	250 OK	40	10		June
+03/04/24 09:12:02	SMTP-OU	0A1C.MAI	8	192.0.2.26	RCPT	RCPT TO:<cy@example.net>	250 OK	30	10		June
+03/04/24 09:12:03	SMTP-OU	0A1C.MAI	8	192.0.2.26	DATA	DATA	354 go on	30	10		June
+03/04/24 09:12:03	SMTP-OU	0A1C.MAI	8	192.0.2.26	DATE	.	250 2.0.0 queued	1000	10		June
+"""  # noqa: E501
+
+MDAEMON = """\
+Mon 2024-03-04 09:11:00.000: 05: [11:1] Session 11; child 1
+Mon 2024-03-04 09:11:00.001: 02: [11:1] <-- RCPT To:<ann@Example.org>
+Mon 2024-03-04 09:11:00.002: 03: [11:1] --> 250 <ann@Example.org>, Recipient ok
+Mon 2024-03-04 09:12:00.000: 05: [12:1] Session 12; child 1
+Mon 2024-03-04 09:12:00.001: 02: [12:1] <-- 220 mx.example.org ESMTP
+Mon 2024-03-04 09:12:00.002: 03: [12:1] --> MAIL From:<news@example.com> SIZE=8303
+Mon 2024-03-04 09:12:00.003: 05: [13:1] Session 13; child 1
+Mon 2024-03-04 09:12:00.003: 02: [12:1] <-- 250 2.1.0 Ok
+Mon 2024-03-04 09:12:00.004: 03: [12:1] --> RCPT To:<ann@Example.org>
+Mon 2024-03-04 09:12:01.000: 02: [12:1] <-- 550-5.1.1 No such
+Mon 2024-03-04 09:12:01.000: 02: [12:1] <-- 550 5.1.1 user
+Mon 2024-03-04 09:12:01.001: 03: [12:1] --> QUIT
+Mon 2024-03-04 09:12:01.002: 02: [12:1] <-- 221 2.0.0 Bye
+ Tue 2024-03-05 09:12:00: Session 14; child 2
+ Tue 2024-03-05 09:12:00: --> MAIL From:<news@example.com>
+ Tue 2024-03-05 09:12:00: <-- 250 2.1.0 Ok
+ Tue 2024-03-05 09:12:00: --> RCPT To:<cy@example.net>
+ Tue 2024-03-05 09:12:01: <-- 250 2.1.5 Ok
+ Tue 2024-03-05 09:12:01: --> DATA
+ Tue 2024-03-05 09:12:01: <-- 354 go on
+ Tue 2024-03-05 09:12:02: <-- 250 2.0.0 queued
+"""
+
 LOGS = {
     "Postfix": POSTFIX,
     "Exim": EXIM,
     "Sendmail": SENDMAIL,
     "qmail": QMAIL,
     "OpenSMTPD": OPENSMTPD,
+    "hMailServer": HMAILSERVER,
+    "MailEnable": MAILENABLE,
+    "MDaemon": MDAEMON,
 }
 TOLD = ["line", "event", "recipient", "sender", "reply", "enhanced_code", "remote_mta"]
 NEWS = "news@example.com"
@@ -122,6 +186,36 @@ def test_opensmtpd_lines_become_what_became_of_each_recipient(tmp_path: Path) ->
         (7, "unreadable", None, NEWS, OPENSMTPD.split("\n")[6], None, None),
     ]
     assert frame["final_recipient"].to_list() == [None, "bo@example.net", None, None]
+
+
+def test_hmailserver_sessions_become_what_became_of_each_recipient(tmp_path: Path) -> None:
+    frame = bk.read(written(tmp_path, HMAILSERVER), tz="Europe/Berlin")
+    unknown, spam = "550-5.1.1 No such\n550 5.1.1 user", "554 5.7.1 Looks like spam"
+    assert frame.select(TOLD).rows() == [
+        (12, "bounce", "ann@example.org", NEWS, unknown, None, "mx.example.org"),
+        (14, "bounce", "bo@example.org", NEWS, spam, None, "mx.example.org"),
+        (21, "deferral", "cy@example.net", NEWS, "451 4.7.1 Greylisted", None, "mx.example.net"),
+    ]
+    assert frame["time"][0] == datetime(2024, 3, 4, 8, 12, 1, tzinfo=UTC)
+
+
+def test_mailenable_lines_become_what_became_of_each_recipient(tmp_path: Path) -> None:
+    frame = bk.read(written(tmp_path, MAILENABLE))
+    assert frame.select(TOLD).rows() == [
+        (5, "bounce", "ann@example.org", NEWS, "550 5.1.1 No such user", None, "mx.example.org"),
+        (8, "delivery", "cy@example.net", NEWS, "250 2.0.0 queued", None, "mx.example.net"),
+    ]
+    assert frame["time"][0] == datetime(2024, 3, 4, 9, 12, 1, tzinfo=UTC)
+
+
+def test_mdaemon_sessions_become_what_became_of_each_recipient(tmp_path: Path) -> None:
+    frame = bk.read(written(tmp_path, MDAEMON))
+    unknown = "550-5.1.1 No such\n550 5.1.1 user"
+    assert frame.select(TOLD).rows() == [
+        (10, "bounce", "ann@example.org", NEWS, unknown, None, "mx.example.org"),
+        (18, "delivery", "cy@example.net", NEWS, "250 2.0.0 queued", None, None),
+    ]
+    assert frame["time"][0] == datetime(2024, 3, 4, 9, 12, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("server", LOGS)

@@ -10,7 +10,17 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.files import Peek, as_text, unpack
 from bouncekit.read.layouts import Options
-from bouncekit.read.logs import exim, opensmtpd, postfix, qmail, sendmail, stamps
+from bouncekit.read.logs import (
+    exim,
+    hmailserver,
+    mailenable,
+    mdaemon,
+    opensmtpd,
+    postfix,
+    qmail,
+    sendmail,
+    stamps,
+)
 from bouncekit.schema import BOUNCES
 
 # What one server's log gives from a frame of line (UInt32) and text (String): the columns of
@@ -23,6 +33,9 @@ READERS: dict[str, Reader] = {
     "Sendmail": sendmail.events,
     "qmail": qmail.events,
     "OpenSMTPD": opensmtpd.events,
+    "hMailServer": hmailserver.events,
+    "MailEnable": mailenable.events,
+    "MDaemon": mdaemon.events,
 }
 _TELLING = {
     "Postfix": postfix.LINE,
@@ -30,7 +43,12 @@ _TELLING = {
     "Sendmail": sendmail.LINE,
     "qmail": qmail.LINE,
     "OpenSMTPD": opensmtpd.LINE,
+    "hMailServer": hmailserver.LINE,
+    "MailEnable": mailenable.LINE,
+    "MDaemon": mdaemon.LINE,
 }
+# Their lines never name a zone.
+_LOCAL = ("hMailServer", "MailEnable", "MDaemon")
 
 _HEAD_LINES = 400
 
@@ -63,9 +81,10 @@ def read_log(server: str, path: Path, peek: Peek, options: Options) -> Log:
     `options.year` from the first line on, else the year in which none lies after the file's date.
     """
     lines = _lines(path, peek)
-    first = stamps.first_day(peek.head.decode("utf-8", errors="replace"))
+    head = peek.head.decode("utf-8", errors="replace")
+    first = stamps.first_day(head)
     year, told = _year(path, first, options)
-    if options.tz is None and stamps.is_local(peek.head.decode("utf-8", errors="replace")):
+    if options.tz is None and (server in _LOCAL or stamps.is_local(head)):
         told = (*told, "times without a zone taken as UTC")
     columns = {name: pl.col(name).cast(dtype) for name, dtype in BOUNCES.items()}
     columns["time"] = stamps.time_of(pl.col("stamp"), year, first, options.tz or "UTC")
