@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from test_logs_servers import LOGS
 
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load
@@ -17,7 +18,7 @@ SEEDS = [
         case.get("encoding", "utf-8")
     )
     for case in GOLDEN
-]
+] + [log.encode() for log in LOGS.values()]
 
 anything = st.one_of(
     st.binary(max_size=600),

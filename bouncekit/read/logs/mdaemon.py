@@ -32,10 +32,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     heard = spoken.with_columns(
         command=pl.when(is_ours).then(said).forward_fill().over("session"),
         asked=pl.when(is_ours).then("line").forward_fill().over("session"),
-        remote_mta=said.str.extract(r"^220[ -]([\w.-]+\.[\w.-]+)")
-        .drop_nulls()
-        .first()
-        .over("session"),
+        remote_mta=name.drop_nulls().first().over("session"),
     ).filter(~is_ours, pl.col("command").is_not_null())
     # A reply of several lines is one: its lines follow the same command.
     turns = heard.group_by("session", "asked", "command", maintain_order=True).agg(
