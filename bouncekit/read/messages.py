@@ -1,7 +1,7 @@
 """Read bounce messages by the million: batch by batch, on all cores, one batch in memory each."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from bouncekit.schema import BOUNCES
 Message = tuple[str, int, bytes]  # file, number in it, raw mail
 Batches = Iterator[list[Message]]
 
-# What one process is given at a time: some 400 mails, a quarter of a second's work.
+# What one process is given at a time: some 400 mails.
 BATCH_BYTES = 2 << 20
 # Fewer batches are read before other processes have started.
 ALONE = 3
@@ -52,7 +52,7 @@ def _frames(path: Path, packing: str) -> Iterator[pl.DataFrame]:
     if len(alone) < ALONE:
         yield from map(_parsed, alone)
         return
-    yield from _in_processes(_parsed, chain(alone, batches))
+    yield from _in_processes(chain(alone, batches))
 
 
 def _batches(messages: Iterator[Message]) -> Batches:
@@ -77,9 +77,7 @@ def _parsed(batch: list[Message]) -> pl.DataFrame:
     return pl.DataFrame({name: [r.get(name) for r in rows] for name in BOUNCES}, schema=BOUNCES)
 
 
-def _in_processes(
-    parse: Callable[[list[Message]], pl.DataFrame], batches: Batches
-) -> Iterator[pl.DataFrame]:
+def _in_processes(batches: Batches) -> Iterator[pl.DataFrame]:
     """Parse batches on all cores, with two for each core under way, and give them in order."""
     # Its processes do not run the user's script again, as those of the standard library do.
     from loky import cpu_count, get_reusable_executor
@@ -88,10 +86,10 @@ def _in_processes(
     cores = cpu_count()
     executor = get_reusable_executor(max_workers=cores, timeout=IDLE)
     try:
-        ahead = deque(executor.submit(parse, batch) for batch in islice(batches, 2 * cores))
+        ahead = deque(executor.submit(_parsed, batch) for batch in islice(batches, 2 * cores))
         while ahead:
             frame = ahead.popleft().result()
-            ahead.extend(executor.submit(parse, batch) for batch in islice(batches, 1))
+            ahead.extend(executor.submit(_parsed, batch) for batch in islice(batches, 1))
             yield frame
     except TerminatedWorkerError:
         raise BouncekitError(
