@@ -9,6 +9,11 @@ _END = r"(?i)^(?:DATA\b|BDAT\b|(?:\[nl\])?\.?$)"
 _MAIL = ["session", "mail"]
 
 
+def greeting_host(said: pl.Expr) -> pl.Expr:
+    """Give the host name in a greeting (RFC 5321 §4.2: `220 mx.example.org ESMTP`), else null."""
+    return said.str.extract(r"^220[ -]([\w.-]+\.[\w.-]+)")
+
+
 def events(turns: pl.LazyFrame) -> pl.LazyFrame:
     """Give an event for each recipient that a session names.
 

@@ -23,7 +23,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
         .select("line", turn=pl.col("text").str.extract_groups(_TURN))
         .filter(turn("who").is_not_null())
         .select("line", *(turn(name) for name in ("session", "stamp", "ip", "who", "said")))
-        .with_columns(name=said.str.extract(r"^220[ -]([\w.-]+\.[\w.-]+)"))
+        .with_columns(name=dialogue.greeting_host(said))
     )
     # A server that starts again counts its sessions from 1 again.
     session = pl.concat_str("session", "ip", separator=" ")

@@ -32,7 +32,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
             command=turn("command"),
             reply=turn("reply"),
             ip=turn("ip"),
-            name=greeting.str.extract(r"^220[ -]([\w.-]+\.[\w.-]+)"),
+            name=dialogue.greeting_host(greeting),
             is_greeting=turn("verb") == "CONN",
         )
         .with_columns(

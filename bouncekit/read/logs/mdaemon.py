@@ -28,7 +28,7 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
         .with_columns(session=pl.coalesce("session", "block", pl.lit("")))
     )
     is_ours = pl.col("who") == "-->"
-    name = said.str.extract(r"^220[ -]([\w.-]+\.[\w.-]+)")
+    name = dialogue.greeting_host(said)
     heard = spoken.with_columns(
         command=pl.when(is_ours).then(said).forward_fill().over("session"),
         asked=pl.when(is_ours).then("line").forward_fill().over("session"),
