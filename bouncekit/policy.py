@@ -1,122 +1,25 @@
-"""Decide which addresses come off the list, and say why in a sentence."""
+"""Decide which addresses come off the list: strikes, points, verdicts."""
 
 import math
-import tomllib
-from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from bouncekit import rules as knowledge
-from bouncekit.errors import BouncekitError
+from bouncekit.because import because
 from bouncekit.history import EVIDENCE, by_mailing, events, last_event
 from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, outage_windows
-from bouncekit.schema import CATEGORIES, Verdict
+from bouncekit.presets import Policy, find_policy, policies, presets
+from bouncekit.schema import Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
+
+__all__ = ["Policy", "decide", "find_policy", "policies", "presets"]
 
 # Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
 USUAL_GAP_DAYS = 30
 
 _NUMBERS = ("mailings_bounced", "bounced_since", "strikes", "score", "sure_score")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A rule for removals: what a strike weighs, and how much is too much.
-
-    `weights` gives each category's weight for a mailing that ended in a bounce of it; what is not
-    named weighs 0. `ambiguous_weight` takes its place where only vague words or a bare code say
-    so. Strikes count from the last delivery or open on. At `threshold` an address is removed, at
-    `pause_at` it is skipped for `pause_mailings` mailings, and then kept. With `min_gap_days`,
-    strikes closer together count as one. A 4yz reply counts only for a full mailbox, and with
-    `permanent_only` not even there.
-    """
-
-    name: str
-    threshold: float
-    weights: dict[str, float] = field(hash=False)
-    ambiguous_weight: float | None = None
-    pause_at: float | None = None
-    pause_mailings: int = 1
-    min_gap_days: int = 0
-    permanent_only: bool = False
-    source: str = "your own"
-
-    def __post_init__(self) -> None:
-        unknown = [category for category in self.weights if category not in CATEGORIES]
-        if unknown:
-            raise BouncekitError(
-                f"Policy '{self.name}': '{unknown[0]}' is no category; use one of "
-                f"{', '.join(CATEGORIES)}."
-            )
-        numbers = {
-            "threshold": self.threshold,
-            "pause_at": self.pause_at,
-            "pause_mailings": self.pause_mailings,
-            "min_gap_days": self.min_gap_days,
-            "ambiguous_weight": self.ambiguous_weight,
-            **self.weights,
-        }
-        for name, number in numbers.items():
-            if not isinstance(number, int | float | None) or (number or 0) < 0:
-                raise BouncekitError(
-                    f"Policy '{self.name}': {name} = {number!r} is no number from 0 up."
-                )
-        for name, harm in (("threshold", "remove"), ("pause_at", "pause")):
-            if numbers[name] == 0:
-                raise BouncekitError(
-                    f"Policy '{self.name}': {name} = 0 would {harm} everybody; "
-                    "use a number above 0."
-                )
-
-
-@cache
-def presets() -> dict[str, Policy]:
-    """Give the policies that come with bouncekit, by name."""
-    content = files("bouncekit.rules").joinpath("policies.toml").read_text(encoding="utf-8")
-    return _parsed(tomllib.loads(content), "policies.toml")
-
-
-def policies() -> pl.DataFrame:
-    """List the policies by name: policy, threshold, pause_at, min_gap_days, weights, source."""
-    return pl.DataFrame(
-        {
-            "policy": policy.name,
-            "threshold": float(policy.threshold),
-            "pause_at": policy.pause_at and float(policy.pause_at),
-            "min_gap_days": policy.min_gap_days,
-            "weights": ", ".join(f"{name} {w:g}" for name, w in policy.weights.items()),
-            "source": policy.source,
-        }
-        for policy in presets().values()
-    )
-
-
-def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
-    """Give a policy by its name, from a TOML file of the user's own, or as it is."""
-    if isinstance(policy, Policy):
-        return policy
-    name = str(policy)
-    if name in presets():
-        return presets()[name]
-    if not name.endswith(".toml"):
-        raise BouncekitError(
-            f"There is no policy '{name}'; use one of {', '.join(presets())}, or a .toml file."
-        )
-    try:
-        own = _parsed(tomllib.loads(Path(name).read_text(encoding="utf-8")), name)
-    except FileNotFoundError:
-        raise BouncekitError(f"{name}: there is no such file; check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
-        raise BouncekitError(f"{name}: not readable as TOML: {problem}; mend it.") from None
-    if len(own) != 1:
-        raise BouncekitError(f"{name}: holds {len(own)} policies; keep the one to use.")
-    return next(iter(own.values()))
 
 
 def decide(
@@ -164,7 +67,7 @@ def decide(
         .with_columns(
             verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
-        .with_columns(because=_because(chosen), policy=pl.lit(chosen.name))
+        .with_columns(because=because(chosen), policy=pl.lit(chosen.name))
         .with_columns(until=pl.when(pl.col("verdict") == "pause").then("until"))
         .select(
             "recipient",
@@ -188,26 +91,6 @@ def decide(
         .collect(engine="streaming")
     )
     return tell_unmatched(decisions, frame)
-
-
-def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
-    known = {f.name for f in fields(Policy)} - {"name"}
-    for name, entries in content.items():
-        if not isinstance(entries, dict) or not {"threshold", "weights"} <= entries.keys():
-            raise BouncekitError(
-                f"{file}: '{name}' is no policy; write [name], then threshold = ... and weights = "
-                "{ category = weight }."
-            )
-        if not isinstance(entries["weights"], dict):
-            raise BouncekitError(
-                f"{file}: [{name}] weights must name categories: weights = {{ unknown_user = 1 }}."
-            )
-        if odd := sorted(entries.keys() - known):
-            raise BouncekitError(
-                f"{file}: [{name}] has '{odd[0]}', which no policy has; use "
-                f"{', '.join(sorted(known))}."
-            )
-    return {name: Policy(name=name, **entries) for name, entries in content.items()}
 
 
 def _weight(policy: Policy) -> pl.Expr:
@@ -389,132 +272,3 @@ def _is_over(as_of: datetime | None) -> pl.Expr:
 
 def _in_utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def _because(policy: Policy) -> pl.Expr:
-    """Write the sentence that a list owner reads."""
-    outage = pl.format(
-        " But {} refused many good addresses from {} to {} UTC: wait for the next mailing.",
-        "provider",
-        _minute("outage_start"),
-        _minute("outage_end"),
-    )
-    points = pl.format(
-        " {} of {} points towards removal.",
-        pl.col("score").cast(pl.String).str.strip_suffix(".0"),
-        pl.lit(f"{policy.threshold:g}"),
-    )
-    skip = f" Skip {_mailings(policy.pause_mailings)}, then try again."
-    over = pl.format(" Its pause ended on {}: try again.", _day("until"))
-    verdict, facts = pl.col("verdict"), _facts()
-    return (
-        pl.when(verdict == "remove")
-        .then(facts)
-        .when(verdict == "hold")
-        .then(facts + outage)
-        .when(verdict == "pause")
-        .then(facts + points + skip)
-        .when("is_over")
-        .then(facts + points + over)
-        .when(pl.col("strikes") > 0)
-        .then(facts + points)
-        .otherwise(_why_blameless(policy))
-    )
-
-
-def _facts() -> pl.Expr:
-    """Say what the strikes tell: the cause, the evidence of the last one, how often and when."""
-    codes = pl.concat_str("reply_code", "enhanced_code", separator=" ", ignore_nulls=True)
-    words = (
-        pl.when(pl.col("certainty") == "text")
-        .then(pl.format("'{}'", "evidence"))
-        .when(pl.col("certainty") == "source_class")
-        .then(pl.format("your export says '{}'", "evidence"))
-    )
-    evidence = pl.concat_str(
-        words, pl.when(codes != "").then(codes), separator=", ", ignore_nulls=True
-    )
-    said = pl.when(evidence != "").then(pl.format(" ({})", evidence)).otherwise(pl.lit(""))
-    count = pl.format(
-        " {} bounced for {}",
-        _count_of_mailings("strikes"),
-        pl.when(pl.col("causes") == 1).then(pl.lit("it")).otherwise(pl.lit("this or the like")),
-    )
-    first, last = _day("first_strike"), _day("last_strike")
-    when = (
-        pl.when(first == last)
-        .then(pl.format(", on {}", last))
-        .when(first.is_not_null())
-        .then(pl.format(", from {} to {}", first, last))
-        .otherwise(pl.lit(""))
-    )
-    alive = (
-        pl.when(pl.col("last_alive").is_not_null())
-        .then(pl.format("; it last took or opened mail on {}.", _day("last_alive")))
-        .when(pl.col("last_delivery").is_not_null())
-        .then(pl.lit("; it takes mail only to return it."))
-        .when("ever_delivered")
-        .then(pl.lit("; when it last took mail is not known."))
-        .otherwise(pl.lit("; no delivery to it is known."))
-    )
-    return pl.concat_str(_meaning("category"), said, pl.lit("."), count, when, alive)
-
-
-def _why_blameless(policy: Policy) -> pl.Expr:
-    """Say why nothing counts against an address."""
-    untried = pl.format(
-        "Nothing bounced, but your sending service dropped {} untried: "
-        "the address is on its suppression list.",
-        _count_of_mailings("dropped"),
-    )
-    recovered = pl.format(
-        "It took or opened mail on {}, {}.",
-        _day("last_alive"),
-        pl.format("after its last bounce on {}", _day("last_bounce")).fill_null(
-            "and when it bounced is not known"
-        ),
-    )
-    counted = [name for name, weight in policy.weights.items() if weight > 0]
-    blameless = pl.format(
-        "{} bounced, but not for a reason that counts against the address. {}{}{}.",
-        _count_of_mailings("bounced_since"),
-        pl.when(pl.col("bounced_since") == 1).then(pl.lit("")).otherwise(pl.lit("Mostly: ")),
-        _meaning("cause_since"),
-        pl.when(pl.col("cause_since").is_in(counted))
-        .then(pl.lit(" (but only a temporary reply said so)"))
-        .otherwise(pl.lit("")),
-    )
-    return (
-        pl.when(pl.col("bounced_since") > 0)
-        .then(blameless)
-        .when(pl.col("mailings_bounced") > 0)
-        .then(recovered)
-        .when(pl.col("dropped") > 0)
-        .then(untried)
-        .otherwise(pl.lit("Nothing bounced."))
-    )
-
-
-def _meaning(category: str) -> pl.Expr:
-    meanings = {name: about["meaning"] for name, about in knowledge.categories().items()}
-    meaning = pl.col(category).cast(pl.String).replace_strict(meanings, default="")
-    return meaning.str.strip_suffix(".")
-
-
-def _count_of_mailings(column: str) -> pl.Expr:
-    number = pl.col(column)
-    return (
-        pl.when(number == 1).then(pl.lit(_mailings(1))).otherwise(pl.format("{} mailings", number))
-    )
-
-
-def _mailings(number: int) -> str:
-    return "1 mailing" if number == 1 else f"{number} mailings"
-
-
-def _day(column: str) -> pl.Expr:
-    return pl.col(column).dt.strftime("%Y-%m-%d")
-
-
-def _minute(column: str) -> pl.Expr:
-    return pl.col(column).dt.strftime("%Y-%m-%d %H:%M")

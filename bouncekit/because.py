@@ -1,0 +1,135 @@
+"""Say in a sentence why an address is removed, held, paused or kept."""
+
+import polars as pl
+
+from bouncekit import rules as knowledge
+from bouncekit.presets import Policy
+
+
+def because(policy: Policy) -> pl.Expr:
+    """Give the sentence that a list owner reads (String), of the columns that `decide` counts."""
+    outage = pl.format(
+        " But {} refused many good addresses from {} to {} UTC: wait for the next mailing.",
+        "provider",
+        _minute("outage_start"),
+        _minute("outage_end"),
+    )
+    points = pl.format(
+        " {} of {} points towards removal.",
+        pl.col("score").cast(pl.String).str.strip_suffix(".0"),
+        pl.lit(f"{policy.threshold:g}"),
+    )
+    skip = f" Skip {_mailings(policy.pause_mailings)}, then try again."
+    over = pl.format(" Its pause ended on {}: try again.", _day("until"))
+    verdict, facts = pl.col("verdict"), _facts()
+    return (
+        pl.when(verdict == "remove")
+        .then(facts)
+        .when(verdict == "hold")
+        .then(facts + outage)
+        .when(verdict == "pause")
+        .then(facts + points + skip)
+        .when("is_over")
+        .then(facts + points + over)
+        .when(pl.col("strikes") > 0)
+        .then(facts + points)
+        .otherwise(_why_blameless(policy))
+    )
+
+
+def _facts() -> pl.Expr:
+    """Say what the strikes tell: the cause, the evidence of the last one, how often and when."""
+    codes = pl.concat_str("reply_code", "enhanced_code", separator=" ", ignore_nulls=True)
+    words = (
+        pl.when(pl.col("certainty") == "text")
+        .then(pl.format("'{}'", "evidence"))
+        .when(pl.col("certainty") == "source_class")
+        .then(pl.format("your export says '{}'", "evidence"))
+    )
+    evidence = pl.concat_str(
+        words, pl.when(codes != "").then(codes), separator=", ", ignore_nulls=True
+    )
+    said = pl.when(evidence != "").then(pl.format(" ({})", evidence)).otherwise(pl.lit(""))
+    count = pl.format(
+        " {} bounced for {}",
+        _count_of_mailings("strikes"),
+        pl.when(pl.col("causes") == 1).then(pl.lit("it")).otherwise(pl.lit("this or the like")),
+    )
+    first, last = _day("first_strike"), _day("last_strike")
+    when = (
+        pl.when(first == last)
+        .then(pl.format(", on {}", last))
+        .when(first.is_not_null())
+        .then(pl.format(", from {} to {}", first, last))
+        .otherwise(pl.lit(""))
+    )
+    alive = (
+        pl.when(pl.col("last_alive").is_not_null())
+        .then(pl.format("; it last took or opened mail on {}.", _day("last_alive")))
+        .when(pl.col("last_delivery").is_not_null())
+        .then(pl.lit("; it takes mail only to return it."))
+        .when("ever_delivered")
+        .then(pl.lit("; when it last took mail is not known."))
+        .otherwise(pl.lit("; no delivery to it is known."))
+    )
+    return pl.concat_str(_meaning("category"), said, pl.lit("."), count, when, alive)
+
+
+def _why_blameless(policy: Policy) -> pl.Expr:
+    """Say why nothing counts against an address."""
+    untried = pl.format(
+        "Nothing bounced, but your sending service dropped {} untried: "
+        "the address is on its suppression list.",
+        _count_of_mailings("dropped"),
+    )
+    recovered = pl.format(
+        "It took or opened mail on {}, {}.",
+        _day("last_alive"),
+        pl.format("after its last bounce on {}", _day("last_bounce")).fill_null(
+            "and when it bounced is not known"
+        ),
+    )
+    counted = [name for name, weight in policy.weights.items() if weight > 0]
+    blameless = pl.format(
+        "{} bounced, but not for a reason that counts against the address. {}{}{}.",
+        _count_of_mailings("bounced_since"),
+        pl.when(pl.col("bounced_since") == 1).then(pl.lit("")).otherwise(pl.lit("Mostly: ")),
+        _meaning("cause_since"),
+        pl.when(pl.col("cause_since").is_in(counted))
+        .then(pl.lit(" (but only a temporary reply said so)"))
+        .otherwise(pl.lit("")),
+    )
+    return (
+        pl.when(pl.col("bounced_since") > 0)
+        .then(blameless)
+        .when(pl.col("mailings_bounced") > 0)
+        .then(recovered)
+        .when(pl.col("dropped") > 0)
+        .then(untried)
+        .otherwise(pl.lit("Nothing bounced."))
+    )
+
+
+def _meaning(category: str) -> pl.Expr:
+    meanings = {name: about["meaning"] for name, about in knowledge.categories().items()}
+    meaning = pl.col(category).cast(pl.String).replace_strict(meanings, default="")
+    return meaning.str.strip_suffix(".")
+
+
+def _count_of_mailings(column: str) -> pl.Expr:
+    number = pl.col(column)
+    return (
+        pl.when(number == 1).then(pl.lit(_mailings(1))).otherwise(pl.format("{} mailings", number))
+    )
+
+
+def _mailings(number: int) -> str:
+    return "1 mailing" if number == 1 else f"{number} mailings"
+
+
+def _day(column: str) -> pl.Expr:
+    return pl.col(column).dt.strftime("%Y-%m-%d")
+
+
+def _minute(column: str) -> pl.Expr:
+    return pl.col(column).dt.strftime("%Y-%m-%d %H:%M")
