@@ -272,11 +272,9 @@ def _first_removals(known: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     Only a bounce or a complaint turns a verdict into removal. So an address is decided upon as of
     each review that knows a new one: each such state is a recipient of its own in one decision.
     """
-    counted = [name for name, weight in policy.weights.items() if weight > 0]
-    turning = known.filter(pl.col("event").is_in(["bounce", "complaint"]))
-    hit = turning.filter(
-        pl.col("category").is_in(counted) | (pl.col("event") == "complaint")
-    ).select("recipient")
+    complained = pl.lit(policy.removes_complainers) & (pl.col("event") == "complaint")
+    turning = known.filter((pl.col("event") == "bounce") | complained)
+    hit = turning.filter(pl.col("category").is_in(policy.counted) | complained).select("recipient")
     open_states = (
         turning.select("recipient", place="known_at")
         .unique()

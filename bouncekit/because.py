@@ -15,25 +15,62 @@ def because(policy: Policy) -> pl.Expr:
         _minute("outage_end"),
     )
     points = pl.format(
-        " {} of {} points towards removal.",
-        pl.col("score").cast(pl.String).str.strip_suffix(".0"),
-        pl.lit(f"{policy.threshold:g}"),
+        " {} of {} points towards removal{}.",
+        _number("score"),
+        _number("threshold"),
+        _missing(policy),
     )
-    skip = f" Skip {_mailings(policy.pause_mailings)}, then try again."
     over = pl.format(" Its pause ended on {}: try again.", _day("until"))
     verdict, facts = pl.col("verdict"), _facts()
-    return (
+    of_bounces = (
         pl.when(verdict == "remove")
         .then(facts)
         .when(verdict == "hold")
         .then(facts + outage)
         .when(verdict == "pause")
-        .then(facts + points + skip)
+        .then(facts + points + _skip(policy))
         .when("is_over")
         .then(facts + points + over)
         .when(pl.col("strikes") > 0)
         .then(facts + points)
         .otherwise(_why_blameless(policy))
+    )
+    return (
+        pl.when(pl.col("complaints") > 0).then(_complaint(policy, of_bounces)).otherwise(of_bounces)
+    )
+
+
+def _complaint(policy: Policy, of_bounces: pl.Expr) -> pl.Expr:
+    reported = pl.format(
+        "The recipient reported {} as spam{}",
+        _count_of_mailings("complaints"),
+        pl.format(", last on {}", _day("last_complaint")).fill_null(""),
+    )
+    if policy.removes_complainers:
+        return reported + pl.lit(": who complains gets no more mail.")
+    return of_bounces + " " + reported + pl.lit("; this policy does not remove for that.")
+
+
+def _missing(policy: Policy) -> pl.Expr:
+    """Say what removal waits for beside the points."""
+    needs = []
+    if policy.min_mailings:
+        needs.append(f"{_mailings(policy.min_mailings)} that bounced")
+    if policy.min_days:
+        needs.append(f"{policy.min_days} days from the first to the last")
+    if not needs:
+        return pl.lit("")
+    waits = (pl.col("score") >= pl.col("threshold")) & ~pl.col("is_enough")
+    return (
+        pl.when(waits).then(pl.lit(f", but it takes {' and '.join(needs)}")).otherwise(pl.lit(""))
+    )
+
+
+def _skip(policy: Policy) -> pl.Expr:
+    if policy.pause_days is None:
+        return pl.lit(f" Skip {_mailings(policy.pause_mailings)}, then try again.")
+    return pl.format(" Send nothing until {}, then try again.", _day("until")).fill_null(
+        f" Send nothing for {policy.pause_days} days, then try again."
     )
 
 
@@ -89,13 +126,12 @@ def _why_blameless(policy: Policy) -> pl.Expr:
             "and when it bounced is not known"
         ),
     )
-    counted = [name for name, weight in policy.weights.items() if weight > 0]
     blameless = pl.format(
         "{} bounced, but not for a reason that counts against the address. {}{}{}.",
         _count_of_mailings("bounced_since"),
         pl.when(pl.col("bounced_since") == 1).then(pl.lit("")).otherwise(pl.lit("Mostly: ")),
         _meaning("cause_since"),
-        pl.when(pl.col("cause_since").is_in(counted))
+        pl.when(pl.col("cause_since").is_in(policy.counted))
         .then(pl.lit(" (but only a temporary reply said so)"))
         .otherwise(pl.lit("")),
     )
@@ -125,6 +161,10 @@ def _count_of_mailings(column: str) -> pl.Expr:
 
 def _mailings(number: int) -> str:
     return "1 mailing" if number == 1 else f"{number} mailings"
+
+
+def _number(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String).str.strip_suffix(".0")
 
 
 def _day(column: str) -> pl.Expr:

@@ -79,8 +79,9 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     stands first in `schema.CATEGORIES`.
 
     Columns: recipient, mailing_key, time (of that bounce, else of the mailing's last event), sent
-    (Datetime of the first try), was_sent, bounced, delivered, dropped (Boolean), last_delivery,
-    last_alive (Datetime of the last open, or delivery that was not bounced later), and of the
+    (Datetime of the first try), was_sent, bounced, delivered, engaged, complained, dropped
+    (Boolean), last_delivery, last_taken (of a delivery that was not bounced later),
+    last_engagement, last_alive (the later of these two), last_complaint (Datetime), and of the
     bounce that counts: weight (Float64), category and `EVIDENCE`.
     """
     time, event = pl.col("time"), pl.col("event")
@@ -92,9 +93,12 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
             sent=pl.when(tried).then(time),
             delivery=pl.when(_DELIVERED).then(time),
             engagement=pl.when(event == "engagement").then(time),
+            complaint=pl.when(event == "complaint").then(time),
             was_sent=tried,
             has_bounce=_BOUNCED,
             delivered=_DELIVERED,
+            engaged=event == "engagement",
+            complained=event == "complaint",
             dropped=event == "dropped",
         )
         .group_by(_MAILING)
@@ -103,24 +107,32 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
             sent=pl.col("sent").min(),
             last_delivery=pl.col("delivery").max(),
             last_engagement=pl.col("engagement").max(),
+            last_complaint=pl.col("complaint").max(),
             **{
                 name: pl.col(name).any()
-                for name in ("was_sent", "has_bounce", "delivered", "dropped")
+                for name in (
+                    "was_sent",
+                    "has_bounce",
+                    "delivered",
+                    "engaged",
+                    "complained",
+                    "dropped",
+                )
             },
         )
     )
     counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
     bounced = pl.col("bounced")
-    delivered_for_good = pl.when(~bounced).then("last_delivery")
     return (
         outcome.drop("has_bounce")
         .join(counting, on=_MAILING, how="left")
         .with_columns(bounced=pl.col("bounced").fill_null(False))
         .with_columns(
             time=pl.when(bounced).then("time").otherwise("last_time"),
-            last_alive=pl.max_horizontal("last_engagement", delivered_for_good),
+            last_taken=pl.when(~bounced).then("last_delivery"),
         )
-        .drop("last_time", "last_engagement")
+        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
+        .drop("last_time")
     )
 
 

@@ -1,18 +1,17 @@
-"""Decide which addresses come off the list: strikes, points, verdicts."""
+"""Decide which addresses come off the list."""
 
-import math
 from datetime import UTC, datetime
 from os import PathLike
 
 import polars as pl
 
-from bouncekit import rules as knowledge
 from bouncekit.because import because
 from bouncekit.history import EVIDENCE, by_mailing, events, last_event
-from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER, outage_windows
+from bouncekit.incidents import outage_windows
 from bouncekit.presets import Policy, find_policy, policies, presets
-from bouncekit.schema import Verdict
+from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
+from bouncekit.strikes import after_reset, counted, last_reset, weight
 
 __all__ = ["Policy", "decide", "find_policy", "policies", "presets"]
 
@@ -39,34 +38,40 @@ def decide(
 
     Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
     because (String, a sentence), category (Category, of the last strike), strikes (UInt32: mailings
-    since the last delivery or open that weigh something), score (Float64, their points; with
-    `min_gap_days` of those far enough apart, and no more than decide), mailings_bounced (UInt32, of
-    any cause), first_bounce, last_bounce, last_delivery (Datetime), reply_code (Int16),
-    enhanced_code, reply, rule (String, of the last strike). Sorted by verdict, then recipient.
+    that weigh something and that nothing has made good since), score (Float64, the points of those
+    that count together), mailings_bounced (UInt32, of any cause), first_bounce, last_bounce,
+    last_delivery (Datetime), reply_code (Int16), enhanced_code, reply, rule (String, of the last
+    strike). Sorted by verdict, then recipient.
     """
     chosen = find_policy(policy)
     if sent is not None:
         frame = match_sent(frame, sent)
     as_of = as_of or last_event(frame)
-    history = by_mailing(events(frame, as_of), _weight(chosen))
+    history = by_mailing(events(frame, as_of), weight(chosen))
     recipients, bounced, usual_gap = pl.collect_all(
-        [_per_recipient(history), _bounced(history), _usual_gap(history)],
+        [_per_recipient(history, chosen), _bounced(history), _usual_gap(history)],
         engine="streaming",
     )
     outages = outage_windows(frame, as_of=as_of).lazy() if guard else _no_incidents()
-    strikes = _strikes(bounced.lazy(), recipients.lazy(), chosen, outages)
+    strikes = counted(bounced.lazy(), recipients.lazy(), chosen, outages)
+    if chosen.by_share:
+        strikes = _by_share(strikes, history)
     decisions = (
         recipients.lazy()
         .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
-        .join(_counted(strikes), on="recipient", how="left")
+        .join(strikes, on="recipient", how="left")
         .join(usual_gap.lazy(), how="cross")
-        .with_columns(pl.col(_NUMBERS).fill_null(0))
-        .with_columns(until=pl.col("last_strike") + pl.col("gap") * (chosen.pause_mailings + 0.5))
+        .with_columns(pl.col(_NUMBERS).fill_null(0), threshold=_threshold(chosen))
+        .with_columns(
+            until=_end_of_pause(chosen), is_enough=_is_enough(chosen, "allowed", "strike")
+        )
         .with_columns(verdict=_verdict(chosen))
+        .pipe(_worst_run, chosen)
         .with_columns(is_over=_is_over(as_of))
         .with_columns(
             verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
+        .pipe(_complaints_first, chosen)
         .with_columns(because=because(chosen), policy=pl.lit(chosen.name))
         .with_columns(until=pl.when(pl.col("verdict") == "pause").then("until"))
         .select(
@@ -93,39 +98,27 @@ def decide(
     return tell_unmatched(decisions, frame)
 
 
-def _weight(policy: Policy) -> pl.Expr:
-    """Give what a bounce weighs under a policy (Float64)."""
-    weight = pl.col("category").cast(pl.String).replace_strict(policy.weights, default=0.0)
-    weight = weight.cast(pl.Float64)
-    if policy.ambiguous_weight is not None:
-        leaves_doubt = pl.col("rule").is_in(knowledge.builtin().vague) | (
-            pl.col("certainty") != "text"
-        )
-        doubtful = pl.min_horizontal(weight, pl.lit(policy.ambiguous_weight, pl.Float64))
-        weight = pl.when(leaves_doubt.fill_null(True)).then(doubtful).otherwise(weight)
-    lasting = pl.col("permanent").fill_null(True)
-    if not policy.permanent_only:
-        lasting |= (pl.col("category") == "mailbox_full").fill_null(False)
-    return pl.when(lasting).then(weight).otherwise(0.0)
-
-
-def _per_recipient(history: pl.LazyFrame) -> pl.LazyFrame:
+def _per_recipient(history: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     return history.group_by("recipient").agg(
+        last_reset=last_reset(policy).max(),
         last_alive=pl.col("last_alive").max(),
         last_delivery=pl.col("last_delivery").max(),
+        last_complaint=pl.col("last_complaint").max(),
         ever_delivered=pl.col("delivered").any(),
+        ever_engaged=pl.col("engaged").any(),
+        complaints=pl.col("complained").sum(),
         dropped=pl.col("dropped").sum(),
     )
 
 
 def _bounced(history: pl.LazyFrame) -> pl.LazyFrame:
-    columns = ["recipient", "mailing_key", "time", "weight", "category", *EVIDENCE]
+    columns = ["recipient", "mailing_key", "time", "sent", "weight", "category", *EVIDENCE]
     return history.filter("bounced").select(columns)
 
 
 def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFrame:
-    since = bounced.join(recipients.select("recipient", "last_alive"), on="recipient").filter(
-        _after_last_sign_of_life()
+    since = bounced.join(recipients.select("recipient", "last_reset"), on="recipient").filter(
+        after_reset()
     )
     return (
         bounced.group_by("recipient")
@@ -144,102 +137,25 @@ def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFra
     )
 
 
-def _after_last_sign_of_life() -> pl.Expr:
-    """True where the address neither took nor opened mail later."""
-    alive = pl.col("last_alive")
-    return (pl.col("time") > alive).fill_null(alive.is_null())
-
-
-def _strikes(
-    bounced: pl.LazyFrame, recipients: pl.LazyFrame, policy: Policy, outages: pl.LazyFrame
-) -> pl.LazyFrame:
-    """Give the mailings that count against their recipient.
-
-    Adds what counts of the weight: `points`, and `sure_points` if incidents count for nothing.
-    """
-    strikes = (
-        bounced.filter(pl.col("weight") > 0)
-        .with_columns(PROVIDER)
-        .join(recipients.select("recipient", "last_alive"), on="recipient")
-        .filter(_after_last_sign_of_life())
-        .sort("recipient", "time", "mailing_key")
+def _by_share(strikes: pl.LazyFrame, history: pl.LazyFrame) -> pl.LazyFrame:
+    """Multiply the points of each run by the share of its strikes in the mailings since."""
+    runs = strikes.select("recipient", "run", "first_sent", "last_strike")
+    sent = history.filter("was_sent").select("recipient", "sent")
+    mailings = (
+        runs.join(sent, on="recipient")
+        .filter(pl.col("sent") >= pl.col("first_sent"))
+        .group_by("recipient", "run")
+        .agg(mailings=pl.len())
     )
-    strikes = _in_incident(strikes, outages)
-    is_sure = pl.col("outage_start").is_null()
-    if policy.min_gap_days:
-        strikes = _spaced(_spaced(strikes, policy, pl.lit(True), "counts"), policy, is_sure, "sure")
-    else:
-        strikes = strikes.with_columns(counts=pl.lit(True), sure=is_sure)
-    return strikes.with_columns(
-        points=pl.when("counts").then("weight").otherwise(0.0),
-        sure_points=pl.when("sure").then("weight").otherwise(0.0),
+    share = (pl.col("strikes") / pl.col("mailings")).fill_null(1).clip(upper_bound=1)
+    return strikes.join(mailings, on=["recipient", "run"], how="left").with_columns(
+        (pl.col("score", "sure_score") * share).round(6)
     )
-
-
-def _spaced(strikes: pl.LazyFrame, policy: Policy, allowed: pl.Expr, name: str) -> pl.LazyFrame:
-    """Mark of each recipient's allowed strikes the first, the next far enough from it, and so on.
-
-    Takes strikes in order of time. Marks as many as can matter: no more than reach the threshold
-    at the smallest weight. Strikes without a time show no distance, so they are one at most.
-    """
-    weights = [*policy.weights.values(), policy.ambiguous_weight or 0]
-    needed = math.ceil(policy.threshold / min((w for w in weights if w > 0), default=1))
-    time = pl.when(allowed).then("time")
-    first_of_all = pl.col("time").is_null() & time.max().over("recipient").is_null() & allowed
-    marked = strikes.with_columns(
-        (first_of_all & first_of_all.cum_sum().over("recipient").eq(1)).alias(name),
-        _from=time.min().over("recipient"),
-    )
-    for _ in range(needed):
-        is_next = (time >= pl.col("_from")).fill_null(False)
-        is_first = is_next & (is_next.cum_sum().over("recipient") == 1)
-        marked = marked.with_columns(pl.col(name) | is_first).with_columns(
-            _from=time.filter(is_first).min().over("recipient")
-            + pl.duration(days=policy.min_gap_days)
-        )
-    return marked.drop("_from")
-
-
-def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:
-    """Add `outage_start` and `outage_end` to the strikes that an incident explains.
-
-    No outage lasts a week: who is refused again in one that late is held for no incident.
-    """
-    hit = (
-        strikes.select("recipient", "mailing_key", "provider", "time", "category")
-        .filter(pl.col("category").is_in(BLAMED_IN_OUTAGES))
-        .join(outages.select("provider", "start", "end"), on="provider")
-        .filter(pl.col("time").is_between("start", "end", closed="left"))
-        .filter(
-            pl.col("time").max().over("recipient") - pl.col("time").min().over("recipient")
-            < pl.duration(days=LONGEST_OUTAGE_DAYS)
-        )
-        .select("recipient", "mailing_key", outage_start="start", outage_end="end")
-    )
-    return strikes.join(hit, on=["recipient", "mailing_key"], how="left", maintain_order="left")
 
 
 def _no_incidents() -> pl.LazyFrame:
     time = pl.Datetime("us", "UTC")
     return pl.LazyFrame(schema={"provider": pl.String, "start": time, "end": time})
-
-
-def _counted(strikes: pl.LazyFrame) -> pl.LazyFrame:
-    """Sum up each recipient's strikes, which come in order of time; of the last one say more."""
-    last = ("category", "certainty", "reply_code", "enhanced_code", "reply", "rule", "provider")
-    return strikes.group_by("recipient", maintain_order=True).agg(
-        strikes=pl.len(),
-        causes=pl.col("category").n_unique(),
-        # Binary fractions of a point must not decide.
-        score=pl.col("points").sum().round(6),
-        sure_score=pl.col("sure_points").sum().round(6),
-        first_strike=pl.col("time").min(),
-        last_strike=pl.col("time").max(),
-        outage_start=pl.col("outage_start").max(),
-        outage_end=pl.col("outage_end").max(),
-        evidence=pl.col("because").last(),
-        **{name: pl.col(name).last() for name in last},
-    )
 
 
 def _usual_gap(history: pl.LazyFrame) -> pl.LazyFrame:
@@ -249,17 +165,61 @@ def _usual_gap(history: pl.LazyFrame) -> pl.LazyFrame:
     return starts.select(gap=gap.fill_null(pl.duration(days=USUAL_GAP_DAYS)))
 
 
+def _threshold(policy: Policy) -> pl.Expr:
+    usual = pl.lit(policy.threshold, pl.Float64)
+    if policy.engaged_threshold is None:
+        return usual
+    engaged = pl.lit(policy.engaged_threshold, pl.Float64)
+    return pl.when("ever_engaged").then(engaged).otherwise(usual)
+
+
+def _end_of_pause(policy: Policy) -> pl.Expr:
+    if policy.pause_days is not None:
+        return pl.col("last_strike") + pl.duration(days=policy.pause_days)
+    return pl.col("last_strike") + pl.col("gap") * (policy.pause_mailings + 0.5)
+
+
+def _is_enough(policy: Policy, count: str, time: str) -> pl.Expr:
+    """True where strikes are as many, and as far apart, as removal needs."""
+    enough = pl.col(f"{count}_strikes") >= policy.min_mailings
+    if policy.min_days:
+        span = pl.col(f"last_{time}") - pl.col(f"first_{time}")
+        enough &= span >= pl.duration(days=policy.min_days)
+    return enough.fill_null(False)
+
+
 def _verdict(policy: Policy) -> pl.Expr:
-    pause_at = policy.threshold if policy.pause_at is None else policy.pause_at
+    threshold = pl.col("threshold")
+    pauses = pl.col("score") >= policy.pause_at if policy.pause_at is not None else pl.lit(False)
+    is_surely_enough = _is_enough(policy, "sure", "sure")
     return (
-        pl.when(pl.col("sure_score") >= policy.threshold)
+        pl.when((pl.col("sure_score") >= threshold) & is_surely_enough)
         .then(pl.lit("remove"))
-        .when(pl.col("score") >= policy.threshold)
+        .when((pl.col("score") >= threshold) & pl.col("is_enough"))
         .then(pl.lit("hold"))
-        .when(pl.col("score") >= pause_at)
+        .when(pauses)
         .then(pl.lit("pause"))
         .otherwise(pl.lit("keep"))
         .cast(Verdict)
+    )
+
+
+def _worst_run(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Keep of each recipient's runs of strikes the one that decides: removed is removed."""
+    if policy.stale_days is None:
+        return decisions
+    return decisions.sort(
+        "verdict", "score", "last_strike", descending=[False, True, True], nulls_last=True
+    ).unique("recipient", keep="first", maintain_order=True)
+
+
+def _complaints_first(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    if not policy.removes_complainers:
+        return decisions
+    complained = pl.col("complaints") > 0
+    return decisions.with_columns(
+        verdict=pl.when(complained).then(pl.lit("remove", Verdict)).otherwise("verdict"),
+        category=pl.when(complained).then(pl.lit("complaint", Category)).otherwise("category"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Rules for removals as data: the presets of policies.toml, and the user's own."""
+"""Policies: what a strike weighs and how much is too much. Those of known systems, and your own."""
 
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -11,57 +11,136 @@ from typing import Any
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.schema import CATEGORIES
+from bouncekit.schema import CATEGORIES, CATEGORIES_BY_FAULT
+
+# What may end a run of strikes.
+SIGNS_OF_LIFE = ("delivery", "engagement")
+
+# A complaint is an event of its own, no cause of a bounce.
+_WEIGHABLE = tuple(name for name in CATEGORIES if name != "complaint")
+_FAULTS = tuple(fault for fault in CATEGORIES_BY_FAULT if fault != "none")
 
 
 @dataclass(frozen=True)
 class Policy:
     """A rule for removals: what a strike weighs, and how much is too much.
 
-    `weights` gives each category's weight for a mailing that ended in a bounce of it; what is not
-    named weighs 0. `ambiguous_weight` takes its place where only vague words or a bare code say
-    so. Strikes count from the last delivery or open on. At `threshold` an address is removed, at
-    `pause_at` it is skipped for `pause_mailings` mailings, and then kept. With `min_gap_days`,
-    strikes closer together count as one. A 4yz reply counts only for a full mailbox, and with
-    `permanent_only` not even there.
+    A strike is a mailing that ended in a bounce which weighs something. At `threshold` points an
+    address is removed, at `pause_at` it is skipped for `pause_mailings` mailings (or `pause_days`
+    days), and then kept.
+
+    What a strike weighs: `weights` gives it by category, or by fault for all categories of one;
+    what is not named weighs 0. `temporary_weights` is the same for 4yz replies; unless given, a
+    full mailbox weighs there what it weighs in `weights`, and all else nothing. `ambiguous_weight`
+    takes their place, if lower, where only vague words or a bare code say so.
+
+    Which strikes count together: those since the last event of `resets_on` (of "delivery" and
+    "engagement"; empty: for ever), and with `stale_days` only those no farther apart than that; the
+    worst such run decides. Of these, with `one_per_day` a UTC day's heaviest; with `min_gap_days`
+    those at least so far apart; with `window_days` those of any such span of time; with
+    `by_category` those of one category. With `by_share` their points are multiplied by the share of
+    the mailings that bounced since the first of them.
+
+    What else removal needs: `min_mailings` strikes, and `min_days` from the first to the last.
+    `engaged_threshold` is the threshold of who ever opened or clicked. With `removes_complainers`
+    whoever reports a mailing as spam is removed, whatever else happened.
     """
 
     name: str
     threshold: float
     weights: dict[str, float] = field(hash=False)
+    temporary_weights: dict[str, float] | None = field(default=None, hash=False)
     ambiguous_weight: float | None = None
     pause_at: float | None = None
     pause_mailings: int = 1
+    pause_days: int | None = None
+    resets_on: tuple[str, ...] = SIGNS_OF_LIFE
+    stale_days: int | None = None
+    one_per_day: bool = False
     min_gap_days: int = 0
-    permanent_only: bool = False
+    window_days: int | None = None
+    by_category: bool = False
+    by_share: bool = False
+    min_mailings: int = 0
+    min_days: int = 0
+    engaged_threshold: float | None = None
+    removes_complainers: bool = False
     source: str = "your own"
 
     def __post_init__(self) -> None:
-        unknown = [category for category in self.weights if category not in CATEGORIES]
-        if unknown:
-            raise BouncekitError(
-                f"Policy '{self.name}': '{unknown[0]}' is no category; use one of "
-                f"{', '.join(CATEGORIES)}."
-            )
-        numbers = {
-            "threshold": self.threshold,
-            "pause_at": self.pause_at,
-            "pause_mailings": self.pause_mailings,
-            "min_gap_days": self.min_gap_days,
-            "ambiguous_weight": self.ambiguous_weight,
-            **self.weights,
-        }
-        for name, number in numbers.items():
-            if not isinstance(number, int | float | None) or (number or 0) < 0:
+        object.__setattr__(self, "resets_on", _names(self.resets_on))
+        for name in self.resets_on:
+            if name not in SIGNS_OF_LIFE:
+                raise BouncekitError(
+                    f"Policy '{self.name}': resets_on holds {name!r}; use "
+                    f"{' and '.join(SIGNS_OF_LIFE)}, one of them, or neither."
+                )
+        for name in {**self.weights, **(self.temporary_weights or {})}:
+            if name == "complaint":
+                raise BouncekitError(
+                    f"Policy '{self.name}': a complaint is no bounce and has no weight; write "
+                    "removes_complainers = true."
+                )
+            if name not in _WEIGHABLE and name not in _FAULTS:
+                raise BouncekitError(
+                    f"Policy '{self.name}': '{name}' is no category; use one of "
+                    f"{', '.join(_WEIGHABLE)}, or a fault: {', '.join(_FAULTS)}."
+                )
+        for name, number in self._numbers():
+            is_number = isinstance(number, int | float | None) and not isinstance(number, bool)
+            if not is_number or (number or 0) < 0:
                 raise BouncekitError(
                     f"Policy '{self.name}': {name} = {number!r} is no number from 0 up."
                 )
-        for name, harm in (("threshold", "remove"), ("pause_at", "pause")):
-            if numbers[name] == 0:
+        for name, harm in _NEVER_ZERO.items():
+            if getattr(self, name) == 0:
                 raise BouncekitError(
-                    f"Policy '{self.name}': {name} = 0 would {harm} everybody; "
-                    "use a number above 0."
+                    f"Policy '{self.name}': {name} = 0 would {harm}; use a number above 0."
                 )
+        for name in ("one_per_day", "by_category", "by_share", "removes_complainers"):
+            if not isinstance(getattr(self, name), bool):
+                raise BouncekitError(
+                    f"Policy '{self.name}': {name} = {getattr(self, name)!r}; use true or false."
+                )
+
+    @property
+    def if_permanent(self) -> dict[str, float]:
+        """What a bounce weighs, by category."""
+        return _by_category(self.weights)
+
+    @property
+    def if_temporary(self) -> dict[str, float]:
+        """What a bounce with a 4yz reply weighs, by category."""
+        if self.temporary_weights is not None:
+            return _by_category(self.temporary_weights)
+        return {"mailbox_full": self.if_permanent.get("mailbox_full", 0)}
+
+    @property
+    def counted(self) -> list[str]:
+        """The categories that weigh something."""
+        weights = (self.if_permanent, self.if_temporary)
+        return [name for name in CATEGORIES if any(given.get(name) for given in weights)]
+
+    @property
+    def smallest_weight(self) -> float:
+        """The least that a strike can weigh; 1 if nothing weighs anything."""
+        weights = [*self.if_permanent.values(), *self.if_temporary.values()]
+        return min((w for w in [*weights, self.ambiguous_weight or 0] if w > 0), default=1)
+
+    def _numbers(self) -> list[tuple[str, Any]]:
+        types = (int, float, int | None, float | None)
+        named = [f.name for f in fields(self) if f.type in types]
+        given = [*self.weights.items(), *(self.temporary_weights or {}).items()]
+        return [*((name, getattr(self, name)) for name in named), *given]
+
+
+_NEVER_ZERO = {
+    "threshold": "remove everybody",
+    "engaged_threshold": "remove everybody",
+    "pause_at": "pause everybody",
+    "stale_days": "forget every strike",
+    "window_days": "forget every strike",
+}
 
 
 @cache
@@ -72,14 +151,27 @@ def presets() -> dict[str, Policy]:
 
 
 def policies() -> pl.DataFrame:
-    """List the policies by name: policy, threshold, pause_at, min_gap_days, weights, source."""
+    """List the policies that come with bouncekit.
+
+    Columns: policy (String), threshold, pause_at (Float64, points), weights, temporary_weights,
+    resets_on (String), stale_days, min_gap_days (Int64), removes_complainers (Boolean), source
+    (String: whose rule it is).
+    """
     return pl.DataFrame(
         {
             "policy": policy.name,
             "threshold": float(policy.threshold),
             "pause_at": policy.pause_at and float(policy.pause_at),
+            "weights": _listed(policy.weights),
+            "temporary_weights": _listed(
+                policy.if_temporary
+                if policy.temporary_weights is None
+                else policy.temporary_weights
+            ),
+            "resets_on": ", ".join(policy.resets_on),
+            "stale_days": policy.stale_days,
             "min_gap_days": policy.min_gap_days,
-            "weights": ", ".join(f"{name} {w:g}" for name, w in policy.weights.items()),
+            "removes_complainers": policy.removes_complainers,
             "source": policy.source,
         }
         for policy in presets().values()
@@ -116,13 +208,34 @@ def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
                 f"{file}: '{name}' is no policy; write [name], then threshold = ... and weights = "
                 "{ category = weight }."
             )
-        if not isinstance(entries["weights"], dict):
-            raise BouncekitError(
-                f"{file}: [{name}] weights must name categories: weights = {{ unknown_user = 1 }}."
-            )
+        for table in ("weights", "temporary_weights"):
+            if not isinstance(entries.get(table, {}), dict):
+                raise BouncekitError(
+                    f"{file}: [{name}] {table} must name categories: "
+                    f"{table} = {{ unknown_user = 1 }}."
+                )
         if odd := sorted(entries.keys() - known):
             raise BouncekitError(
                 f"{file}: [{name}] has '{odd[0]}', which no policy has; use "
                 f"{', '.join(sorted(known))}."
             )
     return {name: Policy(name=name, **entries) for name, entries in content.items()}
+
+
+def _names(given: object) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+
+def _by_category(weights: dict[str, float]) -> dict[str, float]:
+    """Spell out faults; a category's own weight goes before its fault's."""
+    of_faults = {
+        category: weights[fault]
+        for fault, categories in CATEGORIES_BY_FAULT.items()
+        for category in categories
+        if fault in weights
+    }
+    return of_faults | {name: w for name, w in weights.items() if name in CATEGORIES}
+
+
+def _listed(weights: dict[str, float]) -> str:
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)

@@ -62,6 +62,8 @@ REPLIES = {
     "t": "deferral {} 451 4.3.0 Temporary system problem",
     "d": "delivery {}",
     "o": "engagement {}",
+    "n": "bounce {} 450 4.4.1 Connection timed out",
+    "c": "complaint {} Feedback-Type: abuse",
 }
 STORIES = {
     "article": {
@@ -107,6 +109,78 @@ STORIES = {
         "ss": "keep",
     },
 }
+
+# How known systems treat an address that answers "550 5.1.1 User unknown" to every mailing of a
+# weekly list: after how many mailings it is off, and whether a single such bounce is enough.
+KNOWN_SYSTEMS = {
+    "mailman3": (5, False),
+    "mailman2": (5, False),
+    "sympa": (75, False),
+    "phplist": (5, False),
+    "listmonk": (1, True),
+    "mautic": (1, True),
+    "discourse": (2, False),
+    "mailchimp": (1, True),
+    "salesforce": (4, False),
+    "klaviyo": (1, True),
+    "hubspot": (1, True),
+    "postmark": (1, True),
+    "ses": (1, True),
+    "powermta_categories": (1, True),
+}
+
+# What else is known of them: policy, what happens week by week, verdict. `c` is a complaint.
+AS_THEY_DO = [
+    ("mailman3", "uu uuu", "keep"),  # two weeks apart begins anew
+    ("mailman3", "uuuuudd", "remove"),  # a delivery does not
+    ("mailman3", "FFFFFFFF", "keep"),
+    ("mailman3", "sssss", "remove"),  # whoever's fault it is
+    ("mailman2", "F" * 9, "keep"),
+    ("mailman2", "F" * 10, "remove"),
+    ("sympa", "u" * 74, "keep"),
+    ("sympa", "F" * 149, "keep"),
+    ("sympa", "F" * 150, "remove"),
+    ("sympa", "u" * 70 + " " + "u" * 70, "keep"),
+    ("phplist", "uuuudu", "keep"),
+    ("phplist", "uFs?f", "remove"),
+    ("phplist", "uuuuouu", "remove"),  # an open alone ends no run
+    ("listmonk", "s", "remove"),
+    ("listmonk", "FFF", "keep"),
+    ("listmonk", "ud", "remove"),
+    ("listmonk", "dc", "remove"),
+    ("mautic", "F", "remove"),
+    ("mautic", "t", "keep"),
+    ("discourse", "FFF", "keep"),
+    ("discourse", "uF", "keep"),
+    ("discourse", "uFF", "remove"),
+    ("discourse", "u    u", "keep"),
+    ("mailchimp", "ffffff", "keep"),
+    ("mailchimp", "fffffff", "remove"),
+    ("mailchimp", "offfffff" + "ffffff", "keep"),
+    ("mailchimp", "o" + "f" * 15, "remove"),
+    ("mailchimp", "ou", "remove"),
+    ("salesforce", "uuu", "keep"),
+    ("salesforce", "uu u", "remove"),
+    ("salesforce", "FFFF", "remove"),
+    ("salesforce", "uuuud", "remove"),
+    ("salesforce", "uuuuo", "keep"),
+    ("salesforce", "sssss", "keep"),
+    ("klaviyo", "F" * 7, "keep"),
+    ("klaviyo", "F" * 8, "remove"),
+    ("klaviyo", "FFFFFFFdF", "keep"),
+    ("hubspot", "f", "remove"),
+    ("hubspot", "s", "keep"),
+    ("postmark", "fff", "keep"),
+    ("postmark", "dc", "remove"),
+    ("ses", "f" * 20, "keep"),
+    ("ses", "dc", "remove"),
+    ("article", "dc", "keep"),
+    ("powermta_categories", "ff", "keep"),
+    ("powermta_categories", "fff", "remove"),
+    ("powermta_categories", "fnfn", "keep"),  # each category by itself
+    ("powermta_categories", "ffnf", "remove"),
+    ("powermta_categories", "s" * 20, "keep"),
+]
 
 APART = {
     ("01-07 09:00", "01-14 09:00"): "remove",
@@ -154,6 +228,67 @@ def test_the_article_removes_for_a_dead_or_full_mailbox_alone(
 )
 def test_a_policy_decides_as_it_says(policy: str, story: str, verdict: str) -> None:
     assert of(ANN, decide(weekly(story), policy))["verdict"] == verdict
+
+
+def test_every_preset_of_a_known_system_is_in_the_table() -> None:
+    assert set(presets()) == {*STORIES, *KNOWN_SYSTEMS}
+
+
+@pytest.mark.parametrize("policy", KNOWN_SYSTEMS)
+def test_a_known_system_takes_as_many_mailings_as_it_does(policy: str) -> None:
+    mailings, drops_at_once = KNOWN_SYSTEMS[policy]
+    weeks = {1, 2, mailings - 1, mailings} - {0}
+    verdicts = {n: of(ANN, decide(weekly("u" * n), policy))["verdict"] for n in sorted(weeks)}
+    assert verdicts == {n: "remove" if n >= mailings else "keep" for n in sorted(weeks)}
+    assert (verdicts[1] == "remove") == drops_at_once
+
+
+@pytest.mark.parametrize("policy", ["mailman3", "mailman2"])
+def test_mailman_never_drops_who_bounces_less_than_weekly(policy: str) -> None:
+    lines = (f"{FIRST_MAILING + timedelta(days=8 * n):%Y-%m-%d %H:%M}" for n in range(20))
+    frame = bounces("\n".join(f"{line} bounce {ANN} 550 5.1.1 User unknown" for line in lines))
+    assert decide(frame, policy)["verdict"].item() == "keep"
+
+
+@pytest.mark.parametrize(("policy", "story", "verdict"), AS_THEY_DO, ids=map(" ".join, AS_THEY_DO))
+def test_a_known_system_is_followed_in_the_rest(policy: str, story: str, verdict: str) -> None:
+    assert of(ANN, decide(weekly(story), policy))["verdict"] == verdict
+
+
+def test_a_day_counts_once_and_with_its_heaviest_strike() -> None:
+    policy = Policy(
+        "daily", threshold=3, weights={"unknown_user": 2, "mailbox_full": 1}, one_per_day=True
+    )
+    day = f"""
+        2025-01-07 09:00 bounce {ANN} #a 552 5.2.2 Mailbox full
+        2025-01-07 10:00 bounce {ANN} #b 550 5.1.1 User unknown
+        2025-01-07 11:00 bounce {ANN} #c 552 5.2.2 Mailbox full
+    """
+    (decision,) = decide(bounces(day), policy).to_dicts()
+    assert (decision["score"], decision["strikes"], decision["verdict"]) == (2, 1, "keep")
+
+
+def test_a_window_counts_what_lies_in_it() -> None:
+    policy = Policy("window", threshold=3, weights={"mailbox_full": 1}, window_days=20)
+    stories = {"fff": "remove", "ff f": "keep", "ff ff": "keep", "ff fff": "remove"}
+    for story, verdict in stories.items():
+        assert of(ANN, decide(weekly(story), policy))["verdict"] == verdict, story
+    (decision,) = decide(bounces(f"- - bounce {ANN} 552 5.2.2 Mailbox full"), policy).to_dicts()
+    assert decision["score"] == 1
+
+
+def test_removed_stays_removed_when_the_run_is_over() -> None:
+    assert of(ANN, decide(weekly("u" * 5 + "    u"), "mailman3"))["verdict"] == "remove"
+
+
+def test_a_pause_can_last_days() -> None:
+    policy = Policy("week", threshold=2, weights={"unknown_user": 1}, pause_at=1, pause_days=7)
+    decision = of(ANN, decide(weekly("u"), policy))
+    assert decision["verdict"] == "pause"
+    assert decision["until"] == at("2025-01-14 09:00")
+    assert decision["because"].endswith(" Send nothing until 2025-01-14, then try again.")
+    assert of(ANN, decide(weekly("u "), policy))["verdict"] == "keep"
+    assert of(ANN, decide(weekly("uu"), policy))["verdict"] == "remove"
 
 
 @pytest.mark.parametrize(("times", "verdict"), APART.items(), ids=[" ".join(t) for t in APART])
@@ -341,6 +476,13 @@ MISTAKES = {
     "[a]\nthreshold = -1\nweights = { moved = 1 }": "threshold = -1 is no number from 0 up",
     "[a]\nthreshold = 'x'\nweights = { moved = 1 }": "threshold = 'x' is no number from 0 up",
     "[a]\nthreshold = 1\nweights = { moved = '1' }": "moved = '1' is no number from 0 up",
+    "[a]\nthreshold = 1\nweights = { complaint = 1 }": "write removes_complainers = true",
+    "[a]\nthreshold = 1\nweights = {}\nresets_on = ['open']": "resets_on holds 'open'; use",
+    "[a]\nthreshold = 1\nweights = {}\nresets_on = 3": "resets_on holds 3; use",
+    "[a]\nthreshold = true\nweights = {}": "threshold = True is no number",
+    "[a]\nthreshold = 1\nweights = {}\none_per_day = 1": "one_per_day = 1; use true or false",
+    "[a]\nthreshold = 1\nweights = {}\nstale_days = 0": "stale_days = 0 would forget every",
+    "[a]\nthreshold = 1\nweights = {}\ntemporary_weights = 1": "temporary_weights must name",
     "[a]\nthreshold = 1\nweights = 1": r"\[a\] weights must name categories",
     "[a]\nthreshold = 1\nweights = { full = 1 }": "'full' is no category; use one of unknown_user",
     "[a]\nthreshold = 1\nweights = { moved = 1 }\nlimit = 1": r"\[a\] has 'limit', which no policy",
@@ -399,6 +541,13 @@ SENTENCES = {
     ("article", "ud"): "It took or opened mail on 2025-01-14, after its last bounce on 2025-01-07.",
     ("article", "uds"): "1 mailing bounced, but not for a reason that counts against the address. "
     "Your sending IP, domain or a link is on a public blocklist.",
+    ("salesforce", "uuu"): "The mailbox does not exist, or never did ('user unknown', 550 5.1.1). "
+    "3 mailings bounced for it, from 2025-01-07 to 2025-01-21; no delivery to it is known. "
+    "3 of 3 points towards removal, but it takes 15 days from the first to the last.",
+    ("ses", "dc"): "The recipient reported 1 mailing as spam, last on 2025-01-14: "
+    "who complains gets no more mail.",
+    ("article", "dc"): "Nothing bounced. The recipient reported 1 mailing as spam, "
+    "last on 2025-01-14; this policy does not remove for that.",
     ("two_strikes", "FF"): "2 mailings bounced, but not for a reason that counts against the "
     "address. Mostly: The mailbox has no room (but only a temporary reply said so).",
 }
@@ -437,12 +586,12 @@ KINDS = bounces(
     "\n".join(f"- - {line.format('x')}" for line in REPLIES.values())
     + "\n- - bounce x 550 5.2.1 This mailbox has been disabled"
     + "\n- - bounce x 450 4.1.1 User unknown"
-    + "\n- - complaint x Feedback-Type: abuse"
 ).drop("time", "recipient", "mailing")
 BLAMED = KINDS["category"].is_in(CATEGORIES_BY_FAULT["recipient"]) & (KINDS["event"] == "bounce")
 ALL = list(range(KINDS.height))
 FAILURES = [kind for kind in ALL if BLAMED[kind] and KINDS["permanent"][kind]]
 NOT_THE_RECIPIENTS = [kind for kind in ALL if not BLAMED[kind]]
+COMPLAINT = list(REPLIES).index("c")
 SOFTEST_LAST = ("remove", "hold", "pause", "keep")
 
 WEEKS = st.integers(0, 5)
@@ -476,6 +625,11 @@ def verdicts(frame: pl.DataFrame, policy: str) -> dict[str, str]:
 
 
 POLICIES = st.sampled_from(list(presets()))
+# Systems that charge the reader for others' faults do so on purpose; their presets are known here.
+FAIR = ("article", "careful", "two_strikes", "salesforce", "postmark", "ses")
+FORGIVING = ("article", "careful", "two_strikes", "phplist", "klaviyo")
+# A failure long before the others brings the share of those that bounced down, as Sympa has it.
+MONOTONOUS = tuple(name for name, policy in presets().items() if not policy.by_share)
 a_few = settings(max_examples=25, deadline=None)
 
 
@@ -493,7 +647,7 @@ def test_order_duplicates_and_files_change_nothing(
 
 @a_few
 @given(
-    policy=POLICIES,
+    policy=st.sampled_from(MONOTONOUS),
     history=histories(ALL),
     more=st.lists(st.sampled_from(FAILURES), min_size=1, max_size=3),
 )
@@ -508,16 +662,28 @@ def test_more_failures_of_the_recipient_never_soften_a_verdict(
 
 
 @a_few
-@given(policy=POLICIES, history=histories(ALL))
+@given(policy=st.sampled_from(FORGIVING), history=histories(ALL))
 def test_who_takes_mail_after_the_last_strike_is_kept(policy: str, history: History) -> None:
+    assert "delivery" in presets()[policy].resets_on
+    history = [event for event in history if event[3] != COMPLAINT]
     taken = [(who, 7, 0, list(REPLIES).index("d")) for who in range(3)]
     assert set(verdicts(told(history + taken), policy).values()) == {"keep"}
 
 
 @a_few
-@given(policy=POLICIES, history=histories(NOT_THE_RECIPIENTS))
+@given(policy=st.sampled_from(FAIR), history=histories(NOT_THE_RECIPIENTS))
 def test_nobody_pays_for_the_faults_of_others(policy: str, history: History) -> None:
+    history = [event for event in history if event[3] != COMPLAINT]
     assert set(verdicts(told(history), policy).values()) == {"keep"}
+
+
+@a_few
+@given(policy=POLICIES, history=histories(ALL))
+def test_complaints_are_the_last_word_where_a_policy_says_so(policy: str, history: History) -> None:
+    complained = {f"a{who}@example.org" for who, *_, kind in history if kind == COMPLAINT}
+    for recipient, verdict in verdicts(told(history), policy).items():
+        if recipient in complained and presets()[policy].removes_complainers:
+            assert verdict == "remove"
 
 
 @a_few

@@ -1,0 +1,173 @@
+"""Count strikes: which of an address' bounced mailings weigh how much under a policy."""
+
+import math
+
+import polars as pl
+
+from bouncekit import rules as knowledge
+from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER
+from bouncekit.presets import Policy
+
+_RUN = ["recipient", "run"]
+
+
+def weight(policy: Policy) -> pl.Expr:
+    """Give what a bounce weighs under a policy (Float64)."""
+    category = pl.col("category").cast(pl.String)
+    by_reply = pl.when(pl.col("permanent").fill_null(True))
+    weight = by_reply.then(
+        category.replace_strict(policy.if_permanent, default=0.0, return_dtype=pl.Float64)
+    ).otherwise(category.replace_strict(policy.if_temporary, default=0.0, return_dtype=pl.Float64))
+    if policy.ambiguous_weight is None:
+        return weight
+    leaves_doubt = pl.col("rule").is_in(knowledge.builtin().vague) | (pl.col("certainty") != "text")
+    doubtful = pl.min_horizontal(weight, pl.lit(policy.ambiguous_weight, pl.Float64))
+    return pl.when(leaves_doubt.fill_null(True)).then(doubtful).otherwise(weight)
+
+
+def last_reset(policy: Policy) -> pl.Expr:
+    """Give when a mailing of `by_mailing` last ended a run of strikes (Datetime)."""
+    signs = {"delivery": "last_taken", "engagement": "last_engagement"}
+    never = pl.lit(None, pl.Datetime("us", "UTC"))
+    return pl.max_horizontal(never, *(signs[sign] for sign in policy.resets_on))
+
+
+def after_reset() -> pl.Expr:
+    """True for a bounce that nothing has made good since."""
+    reset = pl.col("last_reset")
+    return (pl.col("time") > reset).fill_null(reset.is_null())
+
+
+def counted(
+    bounced: pl.LazyFrame, recipients: pl.LazyFrame, policy: Policy, outages: pl.LazyFrame
+) -> pl.LazyFrame:
+    """Sum up the strikes of each recipient, in a row per run of them.
+
+    Takes the bounced mailings of `by_mailing`, the recipients with `last_reset`, and the windows of
+    incidents (provider, start, end). Columns: recipient, run (UInt32), strikes (UInt32), causes
+    (UInt32: how many categories), score, sure_score (Float64: points, and points outside of
+    incidents), allowed_strikes, sure_strikes (UInt32: those far enough apart), first_strike,
+    last_strike, first_sure, last_sure, first_sent, outage_start, outage_end (Datetime), and of the
+    last strike its category, codes, words and rule.
+    """
+    strikes = (
+        bounced.filter(pl.col("weight") > 0)
+        .with_columns(PROVIDER)
+        .join(recipients.select("recipient", "last_reset"), on="recipient")
+        .filter(after_reset())
+        .sort("recipient", "time", "mailing_key")
+        .pipe(_in_incident, outages)
+        .with_columns(allowed=pl.lit(True), sure=pl.col("outage_start").is_null())
+        .pipe(_in_runs, policy)
+    )
+    if policy.one_per_day:
+        strikes = _heaviest_of_each_day(strikes)
+    if policy.min_gap_days:
+        strikes = _spaced(_spaced(strikes, policy, "allowed"), policy, "sure")
+    return (
+        strikes.with_columns(
+            points=_points("allowed").pipe(_together, policy),
+            sure_points=_points("sure").pipe(_together, policy),
+        )
+        .group_by(_RUN, maintain_order=True)
+        .agg(**_summary(policy))
+    )
+
+
+def _summary(policy: Policy) -> dict[str, pl.Expr]:
+    together = pl.Expr.max if policy.by_category or policy.window_days else pl.Expr.sum
+    time = pl.col("time")
+    last = ("category", "certainty", "reply_code", "enhanced_code", "reply", "rule", "provider")
+    return {
+        "strikes": pl.len(),
+        "causes": pl.col("category").n_unique(),
+        # Binary fractions of a point must not decide.
+        "score": together(pl.col("points")).round(6),
+        "sure_score": together(pl.col("sure_points")).round(6),
+        "allowed_strikes": pl.col("allowed").sum(),
+        "sure_strikes": pl.col("sure").sum(),
+        "first_strike": time.min(),
+        "last_strike": time.max(),
+        "first_sure": time.filter("sure").min(),
+        "last_sure": time.filter("sure").max(),
+        "first_sent": pl.col("sent").min(),
+        "outage_start": pl.col("outage_start").max(),
+        "outage_end": pl.col("outage_end").max(),
+        "evidence": pl.col("because").last(),
+        **{name: pl.col(name).last() for name in last},
+    }
+
+
+def _points(mark: str) -> pl.Expr:
+    return pl.when(mark).then("weight").otherwise(0.0)
+
+
+def _together(points: pl.Expr, policy: Policy) -> pl.Expr:
+    """Add up the points that count together with each strike's, if a policy says which do."""
+    keys = [*_RUN, "category"] if policy.by_category else _RUN
+    if policy.window_days:
+        window = f"{policy.window_days}d"
+        # A strike without a time is in no window but its own.
+        dated = pl.col("time").fill_null(pl.lit(0).cast(pl.Datetime("us", "UTC")))
+        return points.rolling_sum_by(dated, window).over(keys)
+    return points.sum().over(keys) if policy.by_category else points
+
+
+def _in_runs(strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Number the runs of strikes: a new one starts where the last strike has become stale."""
+    if policy.stale_days is None:
+        return strikes.with_columns(run=pl.lit(0, pl.UInt32))
+    stale = pl.col("time").diff().over("recipient") > pl.duration(days=policy.stale_days)
+    return strikes.with_columns(run=stale.fill_null(False).cum_sum().over("recipient"))
+
+
+def _heaviest_of_each_day(strikes: pl.LazyFrame) -> pl.LazyFrame:
+    return (
+        strikes.with_columns(_day=pl.col("time").dt.date())
+        .sort("weight", "sure", descending=True, maintain_order=True)
+        .unique(["recipient", "_day"], keep="first", maintain_order=True)
+        .sort("recipient", "time", "mailing_key")
+        .drop("_day")
+    )
+
+
+def _spaced(strikes: pl.LazyFrame, policy: Policy, mark: str) -> pl.LazyFrame:
+    """Keep a mark on each run's first strike that has it, the next far enough away, and so on.
+
+    Takes strikes in order of time. Keeps as many as can matter: no more than reach the threshold
+    at the smallest weight. Strikes without a time show no distance, so they are one at most.
+    """
+    needed = math.ceil(
+        max(policy.threshold, policy.engaged_threshold or 0) / policy.smallest_weight
+    )
+    time = pl.when(mark).then("time")
+    undated = pl.col("time").is_null() & time.max().over(_RUN).is_null() & pl.col(mark)
+    marked = strikes.with_columns(
+        _kept=undated & undated.cum_sum().over(_RUN).eq(1), _from=time.min().over(_RUN)
+    )
+    for _ in range(needed):
+        is_next = (time >= pl.col("_from")).fill_null(False)
+        is_first = is_next & (is_next.cum_sum().over(_RUN) == 1)
+        marked = marked.with_columns(pl.col("_kept") | is_first).with_columns(
+            _from=time.filter(is_first).min().over(_RUN) + pl.duration(days=policy.min_gap_days)
+        )
+    return marked.with_columns(pl.col("_kept").alias(mark)).drop("_kept", "_from")
+
+
+def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:
+    """Add `outage_start` and `outage_end` to the strikes that an incident explains.
+
+    No outage lasts a week: who is refused again in one that late is held for no incident.
+    """
+    hit = (
+        strikes.select("recipient", "mailing_key", "provider", "time", "category")
+        .filter(pl.col("category").is_in(BLAMED_IN_OUTAGES))
+        .join(outages.select("provider", "start", "end"), on="provider")
+        .filter(pl.col("time").is_between("start", "end", closed="left"))
+        .filter(
+            pl.col("time").max().over("recipient") - pl.col("time").min().over("recipient")
+            < pl.duration(days=LONGEST_OUTAGE_DAYS)
+        )
+        .select("recipient", "mailing_key", outage_start="start", outage_end="end")
+    )
+    return strikes.join(hit, on=["recipient", "mailing_key"], how="left", maintain_order="left")
