@@ -65,21 +65,9 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     (UInt32, addresses in each hour), share, usual_share (Float64; null: not known), source (String,
     where a publicly known incident is told of; null: found in the frame). Sorted by start.
     """
-    seen = _received(frame, as_of)
-    crowd = seen.join(_refusing_crowds(seen), on="receiver", how="semi")
-    first_delivery = (
-        crowd.filter(pl.col("event") == "delivery")
-        .group_by("recipient")
-        .agg(first_delivery=pl.col("time").min())
-    )
-    attempts = (
-        crowd.join(first_delivery, on="recipient")
-        .filter((pl.col("time") >= pl.col("first_delivery")) & pl.col("receiver").is_not_null())
-        .select("recipient", "time", "blamed", provider="receiver")
-        .collect(engine="streaming")
-        .lazy()
-    )
-    hours, days = _unusual(attempts, timedelta(hours=1)), _unusual(attempts, timedelta(days=1))
+    seen = _seen(frame, as_of)
+    receivers = _receivers(seen)
+    hours, days = _unusual(_attempts(seen, receivers))
     date = pl.col("start").dt.date()
     days = days.join(
         hours.select("provider", day=date),
@@ -89,7 +77,7 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     )
     found = pl.concat([hours, days]).with_columns(source=pl.lit(None, pl.String))
     return (
-        pl.concat([found, _known(seen)])
+        pl.concat([found, _known(seen, receivers)])
         .pipe(_in_runs)
         .group_by("provider", "run")
         .agg(
@@ -115,12 +103,15 @@ def outage_windows(
     A hosted domain's bounce may name its domain, its filter or its host; each gets the times of
     the incident that it was in. Columns: provider, start, end. No two rows of a provider overlap.
     """
-    found = incidents(frame, as_of=as_of).select("start", "end", receiver="provider").lazy()
+    found = incidents(frame, as_of=as_of).select("start", "end", receiver="provider")
+    if found.is_empty():
+        return found.rename({"receiver": "provider"}).select("provider", "start", "end")
+    seen = _seen(frame, as_of)
     return (
-        _received(frame, as_of)
-        .filter("blamed", pl.col("receiver").is_not_null())
-        .select("receiver", "time", PROVIDER)
-        .join(found, on="receiver")
+        seen.filter("blamed")
+        .join(_receivers(seen), on="domain")
+        .select("receiver", "time", provider=pl.coalesce("provider", "domain"))
+        .join(found.lazy(), on="receiver")
         .filter(pl.col("time").is_between("start", "end", closed="left"))
         .select("provider", "start", "end")
         .unique()
@@ -216,60 +207,104 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _received(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.LazyFrame:
-    """Give the bounces and deliveries that have a time, and who received them.
+def _seen(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.LazyFrame:
+    """Give the bounces and deliveries that have a time.
 
-    Columns: recipient, time, event, provider, reply, blamed (Boolean: an outage says so), receiver
-    (String: who receives the mail of the recipient's domain, whatever one event names). Deliveries
-    often name no host, so the most frequent name among a domain's events stands. It is looked for
-    among recipients and hosts, which are far fewer than events.
+    Columns: address (UInt64, a hash: millions are told apart faster by number), domain, time,
+    event, provider, remote_mta, reply, blamed (Boolean: an outage says so).
     """
-    seen = events(frame, as_of).filter(
-        pl.col("time").is_not_null() & pl.col("event").is_in(["bounce", "delivery"])
-    )
-    host = pl.col("remote_mta").str.to_lowercase().str.extract(_HOST)
-    named = (
-        seen.group_by("recipient", "provider", "remote_mta")
-        .len()
-        .select("recipient", "len", domain=_DOMAIN, name=pl.coalesce("provider", host))
-    )
-    by_domain = (
-        named.drop_nulls()
-        .group_by("domain", "name")
-        .agg(pl.col("len").sum())
-        .sort("domain", "len", "name", descending=[False, True, False])
-        .unique("domain", keep="first", maintain_order=True)
-    )
-    receivers = (
-        named.select("recipient", "domain")
-        .unique()
-        .join(by_domain, on="domain", how="left")
-        .select("recipient", receiver=pl.coalesce("name", "domain"))
-    )
-    return seen.select("recipient", "time", "event", "provider", "reply", blamed=_BLAMED).join(
-        receivers, on="recipient", how="left"
-    )
-
-
-def _refusing_crowds(seen: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the receivers that can have an incident: the others need not be counted by the hour."""
     return (
+        events(frame, as_of)
+        .filter(pl.col("time").is_not_null() & pl.col("event").is_in(["bounce", "delivery"]))
+        .select(
+            "time",
+            "event",
+            "provider",
+            "remote_mta",
+            "reply",
+            address=pl.col("recipient").hash(),
+            domain=_DOMAIN,
+            blamed=_BLAMED,
+        )
+    )
+
+
+def _receivers(seen: pl.LazyFrame) -> pl.LazyFrame:
+    """Give who receives each domain's mail, whatever one event names: domain, receiver (String).
+
+    Deliveries often name no host, so the most frequent name among a domain's events stands.
+    """
+    host = pl.col("remote_mta").str.to_lowercase().str.extract(_HOST)
+    name = pl.coalesce("provider", host)
+    return (
+        seen.group_by("domain", "provider", "remote_mta")
+        .agg(events=pl.len())
+        .group_by("domain", name=name)
+        .agg(pl.col("events").sum())
+        .filter(pl.col("domain").is_not_null())
+        .sort(
+            pl.col("name").is_null(),
+            "domain",
+            "events",
+            "name",
+            descending=[False, False, True, False],
+        )
+        .unique("domain", keep="first", maintain_order=True)
+        .select("domain", receiver=pl.coalesce("name", "domain"))
+        .collect(engine="streaming")
+        .lazy()
+    )
+
+
+def _attempts(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
+    """Give what addresses that had accepted mail got: address, time, blamed, provider.
+
+    Only receivers that can have an incident are given: the others need not be counted by the hour.
+    """
+    crowds = (
         seen.filter("blamed")
+        .join(receivers, on="domain")
         .group_by("receiver", pl.col("time").dt.date())
-        .agg(refused=pl.col("recipient").n_unique())
+        .agg(refused=pl.col("address").n_unique())
         .filter(pl.col("refused") >= FEWEST_ADDRESSES)
         .select("receiver")
         .unique()
     )
+    crowd = seen.select("address", "domain", "time", "event", "blamed").join(
+        receivers.join(crowds, on="receiver", how="semi").collect(engine="streaming").lazy(),
+        on="domain",
+    )
+    first_delivery = (
+        crowd.filter(pl.col("event") == "delivery")
+        .group_by("address")
+        .agg(first_delivery=pl.col("time").min())
+    )
+    return (
+        crowd.join(first_delivery, on="address")
+        .filter(pl.col("time") >= pl.col("first_delivery"))
+        .select("address", "time", "blamed", provider="receiver")
+    )
 
 
-def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
-    """Give the windows that are incidents: provider, start, end, attempts, refused, usual_share."""
-    counts = (
-        attempts.group_by("provider", "recipient", start=pl.col("time").dt.truncate(window))
-        .agg(pl.col("blamed").any())
-        .group_by("provider", "start")
-        .agg(attempts=pl.len(), refused=pl.col("blamed").sum())
+def _unusual(attempts: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Give the hours and the days that are incidents.
+
+    Columns: provider, start, end, attempts, refused, usual_share.
+    """
+    hours = _by_window(attempts, timedelta(hours=1)).collect(engine="streaming").lazy()
+    days = _by_window(hours.rename({"start": "time"}), timedelta(days=1))
+    return _unusual_windows(hours, timedelta(hours=1)), _unusual_windows(days, timedelta(days=1))
+
+
+def _by_window(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
+    return attempts.group_by("address", start=pl.col("time").dt.truncate(window)).agg(
+        pl.col("provider").first(), pl.col("blamed").any()
+    )
+
+
+def _unusual_windows(addresses: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
+    counts = addresses.group_by("provider", "start").agg(
+        attempts=pl.len(), refused=pl.col("blamed").sum()
     )
     return (
         counts.join(_usual(counts), on=["provider", "start"])
@@ -285,7 +320,7 @@ def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
     )
 
 
-def _known(seen: pl.LazyFrame) -> pl.LazyFrame:
+def _known(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
     """Give the publicly known incidents that left bounces in the frame."""
     table = tomllib.loads(files("bouncekit.rules").joinpath("incidents.toml").read_text("utf-8"))
     known = pl.LazyFrame(table["incident"]).with_columns(pl.col("start", "end").cast(Time))
@@ -294,6 +329,7 @@ def _known(seen: pl.LazyFrame) -> pl.LazyFrame:
     # Few events are of that time: they are looked for before any text is.
     inside = (
         seen.filter(pl.col("time").is_between(*_span(table["incident"])))
+        .join(receivers, on="domain")
         .with_columns(provider=pl.coalesce("provider", "receiver"))
         .join(known, on="provider")
         .filter(pl.col("time").is_between("start", "end", closed="left"))
@@ -306,8 +342,8 @@ def _known(seen: pl.LazyFrame) -> pl.LazyFrame:
     return (
         inside.group_by("start", "end", "told_by", provider="receiver")
         .agg(
-            attempts=pl.col("recipient").n_unique(),
-            refused=pl.col("recipient").filter(pl.col("blamed") & false).n_unique(),
+            attempts=pl.col("address").n_unique(),
+            refused=pl.col("address").filter(pl.col("blamed") & false).n_unique(),
         )
         .filter(pl.col("refused") > 0)
         .select(
