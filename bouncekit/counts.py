@@ -4,6 +4,7 @@ import polars as pl
 
 from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
+from bouncekit.history import DOMAIN
 from bouncekit.mask import mask
 from bouncekit.reply import template
 from bouncekit.schema import ACTION_OF, BOUNCES, CLASSIFICATION, NO_FAILURE, Action
@@ -13,7 +14,7 @@ _MASKED_USER = r"\b\w\*\*\*"
 
 _DERIVED = {
     "action": pl.col("category").cast(pl.String).replace_strict(ACTION_OF, return_dtype=Action),
-    "domain": pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase(),
+    "domain": DOMAIN,
     "day": pl.col("time").dt.truncate("1d").dt.date(),
     "week": pl.col("time").dt.truncate("1w").dt.date(),
     "month": pl.col("time").dt.truncate("1mo").dt.date(),

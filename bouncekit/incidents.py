@@ -9,17 +9,14 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.details import blocklists
-from bouncekit.history import events, last_event
+from bouncekit.history import DOMAIN, events, last_event
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category, Time
 
 # Who answered: the provider where known, else the recipient's domain.
-PROVIDER = pl.coalesce(
-    "provider", pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
-).alias("provider")
+PROVIDER = pl.coalesce("provider", DOMAIN).alias("provider")
 
 # A host's name without its first part: mx3.mail.example.net -> mail.example.net. No IP address.
 _HOST = r"^(?:[^.\s]+\.)?([^.\s]+\.(?:[^.\s]+\.)*[a-z][^.\s]*?)\.?$"
-_DOMAIN = pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
 # What is usual at a provider is told by times this far away: a long outage must not pass for it.
 FAR_HOURS = 24
 # An hour is an incident if at least this many addresses that had accepted mail before were called
@@ -223,7 +220,7 @@ def _seen(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.Lazy
             "remote_mta",
             "reply",
             address=pl.col("recipient").hash(),
-            domain=_DOMAIN,
+            domain=DOMAIN,
             blamed=_BLAMED,
         )
     )

@@ -8,10 +8,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from bouncekit import rules as knowledge
-from bouncekit.history import by_mailing, events, last_event
+from bouncekit.history import DOMAIN, by_mailing, events, last_event
 from bouncekit.schema import Category
-
-DOMAIN = pl.col("recipient").str.extract("@([^@]+)$").str.to_lowercase()
 
 # A domain that answers to this many addresses of the list is no typo of another.
 OWN_DOMAIN_DELIVERIES = 3

@@ -47,7 +47,8 @@ def decide(
     if sent is not None:
         frame = match_sent(frame, sent)
     as_of = as_of or last_event(frame)
-    history = by_mailing(events(frame, as_of), weight(chosen))
+    # What several counts need is counted once: the engine would do it anew for each.
+    history = by_mailing(events(frame, as_of), weight(chosen)).collect(engine="streaming").lazy()
     recipients, bounced, usual_gap = pl.collect_all(
         [_per_recipient(history, chosen), _bounced(history), _usual_gap(history)],
         engine="streaming",
