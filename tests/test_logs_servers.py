@@ -117,7 +117,33 @@ Mon 2024-03-04 09:12:01.002: 02: [12:1] <-- 221 2.0.0 Bye
  Tue 2024-03-05 09:12:02: <-- 250 2.0.0 queued
 """
 
+MAIL = "9FF7F70E-5D57-435A-AAD9-EA069B6159D9.1"
+HARAKA = """\
+2024-03-04T09:12:00.000Z [NOTICE] [9FF7F70E-5D57-435A-AAD9-EA069B6159D9] [core] connect ip=127.0.0.1
+2024-03-04T09:12:00.001Z [NOTICE] [U.1] [core] sender <news@example.com> code=CONT msg=""
+2024-03-04T09:12:00.002Z [NOTICE] [U.1] [core] recipient <ann@Example.org> code=OK msg="" sender=news@example.com
+2024-03-04T09:12:00.003Z [NOTICE] [U.1] [core] recipient <bo@example.org> code=OK msg="" sender=news@example.com
+2024-03-04T09:12:00.004Z [NOTICE] [U.1] [core] recipient <cy@example.org> code=OK msg="" sender=news@example.com
+2024-03-04T09:12:00.005Z [NOTICE] [U.1] [core] recipient <dee@gone.example> code=OK msg="" sender=news@example.com
+2024-03-04T09:12:00.006Z [NOTICE] [U.1] [core] recipient <eve@slow.example> code=OK msg="" sender=news@example.com
+2024-03-04T09:12:00.007Z [NOTICE] [U.1] [core] recipient <spy@example.net> code=DENY msg="no" sender=news@example.com
+2024-03-04T09:12:00.008Z [NOTICE] [U.1] [core] message mid=<m1@example.com> size=451 rcpts=5/0/1 delay=0.009 code=OK msg=""
+2024-03-04T09:12:01.000Z [INFO] [U.1.1] [outbound] Attempting to deliver to: 192.0.2.25:25 (0) (0)
+2024-03-04T09:12:01.001Z [NOTICE] [U.1.1] [outbound] recipient <ann@Example.org> rejected: 550 5.1.1 No such user
+2024-03-04T09:12:01.002Z [NOTICE] [U.1.1] [outbound] recipient <bo@example.org> deferred: 451 4.7.1 Greylisted
+2024-03-04T09:12:01.003Z [INFO] [U.1.1] [outbound] bouncing mail: Some recipients failed: <ann@Example.org>
+2024-03-04T09:12:01.004Z [INFO] [U.1.1] [outbound] Temp failing 1_1_1_7_x for 64 seconds: Some recipients temp failed: <bo@example.org>
+2024-03-04T09:12:01.005Z [NOTICE] [U.1.1] [outbound] delivered file=1_1_0_7_x domain=example.org host=mx.example.org ip=192.0.2.25 port=25 mode=SMTP tls=Y auth=N response="2.0.0 \\"Ok\\": queued" delay=1.2 fails=0 rcpts=1/1/1
+2024-03-04T09:12:02.000Z [INFO] [U.1.2] [outbound] bouncing mail: Domain gone.example sends and receives no email (NULL MX)
+2024-03-04T09:12:03.000Z [INFO] [U.1.3] [outbound] Attempting to deliver to: 192.0.2.99:25 (0) (0)
+2024-03-04T09:12:03.001Z [NOTICE] [U.1.3] [outbound] recipient <eve@slow.example> deferred: 452 4.2.2 Mailbox full
+2024-03-04T09:12:03.002Z [INFO] [U.1.3] [outbound] bouncing mail: Too many failures (Some recipients temp failed: <eve@slow.example>)
+2024-03-04T09:13:05.000Z [NOTICE] [U.1.1] [outbound] delivered file=1_1_1_7_x domain=example.org host=mx.example.org ip=192.0.2.25 port=25 mode=SMTP tls=Y auth=N response="2.0.0 Ok" delay=65 fails=1 rcpts=1/0/0
+2024-03-04T09:14:00.000Z [INFO] [7A07F70E-5D57-435A-AAD9-EA069B6159D9.1.1] [outbound] bouncing mail: 550 5.7.26 Unauthenticated
+""".replace("U.1", MAIL)  # noqa: E501
+
 LOGS = {
+    "Haraka": HARAKA,
     "Postfix": POSTFIX,
     "Exim": EXIM,
     "Sendmail": SENDMAIL,
@@ -216,6 +242,46 @@ def test_mdaemon_sessions_become_what_became_of_each_recipient(tmp_path: Path) -
         (18, "delivery", "cy@example.net", NEWS, "250 2.0.0 queued", None, None),
     ]
     assert frame["time"][0] == datetime(2024, 3, 4, 9, 12, 1, tzinfo=UTC)
+
+
+HARAKA_TOLD = [
+    (11, "bounce", "ann@example.org", NEWS, "550 5.1.1 No such user", "192.0.2.25"),
+    (12, "deferral", "bo@example.org", NEWS, "451 4.7.1 Greylisted", "192.0.2.25"),
+    (15, "delivery", "cy@example.org", NEWS, '2.0.0 "Ok": queued', "mx.example.org"),
+    (
+        16,
+        "bounce",
+        "dee@gone.example",
+        NEWS,
+        "Domain gone.example sends and receives no email (NULL MX)",
+        None,
+    ),
+    (18, "deferral", "eve@slow.example", NEWS, "452 4.2.2 Mailbox full", "192.0.2.99"),
+    (19, "bounce", "eve@slow.example", NEWS, "452 4.2.2 Mailbox full", "192.0.2.99"),
+    (20, "delivery", "bo@example.org", NEWS, "2.0.0 Ok", "mx.example.org"),
+    # Nothing in the log tells whose mail this was.
+    (21, "bounce", None, None, "550 5.7.26 Unauthenticated", None),
+]
+
+
+def logfmt(log: str) -> str:
+    """Write Haraka's lines in its other format."""
+    lines = []
+    for line in log.splitlines():
+        stamp, level, uuid, source, said = line.split(" ", 4)
+        quoted = said.replace('"', '\\"')
+        level, uuid, source = level[1:-1], uuid[1:-1], source[1:-1]
+        lines.append(f'{stamp} level={level} uuid={uuid} source={source} message="{quoted}"')
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("log", [HARAKA, logfmt(HARAKA)], ids=["default", "logfmt"])
+def test_haraka_mails_become_what_became_of_each_recipient(tmp_path: Path, log: str) -> None:
+    frame = bk.read(written(tmp_path, log))
+    columns = [name for name in TOLD if name != "enhanced_code"]
+    assert frame.select(columns).rows() == HARAKA_TOLD
+    assert frame["message_id"].to_list() == ["m1@example.com"] * 7 + [None]
+    assert frame["time"][0] == datetime(2024, 3, 4, 9, 12, 1, 1_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("server", LOGS)

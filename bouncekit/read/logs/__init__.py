@@ -12,6 +12,7 @@ from bouncekit.read.files import Peek, as_text, unpack
 from bouncekit.read.layouts import Options
 from bouncekit.read.logs import (
     exim,
+    haraka,
     hmailserver,
     mailenable,
     mdaemon,
@@ -33,6 +34,7 @@ READERS: dict[str, Reader] = {
     "Sendmail": sendmail.events,
     "qmail": qmail.events,
     "OpenSMTPD": opensmtpd.events,
+    "Haraka": haraka.events,
     "hMailServer": hmailserver.events,
     "MailEnable": mailenable.events,
     "MDaemon": mdaemon.events,
@@ -43,6 +45,7 @@ _TELLING = {
     "Sendmail": sendmail.LINE,
     "qmail": qmail.LINE,
     "OpenSMTPD": opensmtpd.LINE,
+    "Haraka": haraka.LINE,
     "hMailServer": hmailserver.LINE,
     "MailEnable": mailenable.LINE,
     "MDaemon": mdaemon.LINE,
