@@ -115,6 +115,32 @@ Status: 2.0.0"""),
             ("delivery", "cy@example.org", "relayed"),
         ],
     ),
+    "DSN that gives up on two recipients, on one of them for another reason": (
+        dsn(
+            """\
+Final-Recipient: rfc822;bo@example.org
+Action: failed
+Status: 5.0.0
+Diagnostic-Code: smtp; 451 4.7.1 Greylisted: retry timeout exceeded
+
+Final-Recipient: rfc822;ann@example.org
+Action: failed
+Status: 5.0.0""",
+            text="""\
+The following address(es) failed:
+
+  ann@example.org
+    retry timeout exceeded
+  bo@example.org
+    SMTP error from remote mail server after RCPT TO:<bo@example.org>:
+    451 4.7.1 Greylisted:
+    retry timeout exceeded""",
+        ),
+        [
+            ("bounce", "bo@example.org", "smtp; 451 4.7.1 Greylisted: retry timeout exceeded"),
+            ("bounce", "ann@example.org", "retry timeout exceeded"),
+        ],
+    ),
     "DSN whose reason stands only in the transcript": (
         dsn(
             """\

@@ -9,7 +9,7 @@ import pytest
 from bouncekit.classify import classify
 from bouncekit.incidents import incidents
 from bouncekit.offenders import offenders
-from bouncekit.policy import decide, presets
+from bouncekit.policy import decide
 from bouncekit.read import read
 
 DATA = Path(__file__).parent.parent / "data"
@@ -56,7 +56,7 @@ def share(rows: pl.DataFrame, condition: pl.Expr) -> float:
     return float(rows.select(condition.mean()).item())
 
 
-@pytest.mark.parametrize("policy", presets())
+@pytest.mark.parametrize("policy", RECALL)
 def test_who_is_removed_is_gone_and_who_is_gone_is_removed(
     newsletter: pl.DataFrame, truth: pl.DataFrame, policy: str
 ) -> None:

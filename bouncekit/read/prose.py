@@ -256,11 +256,18 @@ def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> 
 def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
     mentions = read.by_recipient.get(recipient.lower(), [])
     below = [read.below[m.line] for m in mentions if m.line in read.below]
+    worded = _first(block.worded for block in below)
+    # What a recipient's own lines say goes before a reply that another's lines quote.
+    is_anothers = bool(worded) and any(
+        read.below[m.line].quoted == read.quoted
+        for m in read.mentions
+        if m.line in read.below and m.key != recipient.lower()
+    )
     reply = (
         read.session.get(recipient.lower())
         or _first(block.quoted for block in below)
-        or (read.quoted if is_alone else "")
-        or _first(block.worded for block in below)
+        or (read.quoted if is_alone and not is_anothers else "")
+        or worded
         or _first(_beside(m, read.lines) for m in mentions)
         or read.whole
     )
