@@ -12,6 +12,10 @@ from bouncekit.sent import without_unmatched
 # expression.
 DOMAIN = pl.col("recipient").str.split("@").list.slice(1).list.last().str.to_lowercase()
 
+# Retries end after five days (RFC 5321 §4.5.4.1), a late bounce message may take some more: a name
+# under which mail goes out in this many different weeks is not one mailing's, but a list's.
+WEEKS_OF_A_LIST = 4
+
 _TIME = pl.col("time").cast(BOUNCES["time"])
 _DELIVERED = pl.col("event") == "delivery"
 _BOUNCED = pl.col("event") == "bounce"
@@ -35,6 +39,7 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
 
     Adds `mailing_key`: the mailing where known, else the UTC day of the event, else the message.
+    Where the name is a list's (`WEEKS_OF_A_LIST`), name and day tell its mailings apart.
     Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out:
     nobody can be charged with them. Raises BouncekitError if the frame has no recipients or is not
     classified.
@@ -61,8 +66,33 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
         .filter(pl.col("recipient").is_not_null())
         .filter((pl.col("time") <= as_of).fill_null(True) if as_of else pl.lit(True))
         .pipe(without_unmatched)
-        .with_columns(mailing_key=pl.coalesce("mailing", day, "message_id", pl.lit("unknown")))
+        .pipe(_of_lists)
+        .with_columns(
+            mailing_key=pl.coalesce(
+                pl.when("is_list").then(pl.format("{} {}", "mailing", day)),
+                "mailing",
+                day,
+                "message_id",
+                pl.lit("unknown"),
+            )
+        )
+        .drop("is_list")
     )
+
+
+def _of_lists(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Mark (`is_list`) the events whose mailing's name is used week after week."""
+    lists = (
+        events.filter(pl.col("event").is_in(["bounce", "deferral", "delivery"]))
+        .select("mailing", week=pl.col("time").dt.truncate("1w"))
+        .drop_nulls()
+        .unique()
+        .group_by("mailing")
+        .len()
+        .filter(pl.col("len") >= WEEKS_OF_A_LIST)
+        .select("mailing", is_list=pl.lit(True))
+    )
+    return events.join(lists, on="mailing", how="left")
 
 
 def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:

@@ -73,6 +73,20 @@ STRIKES = {
         2025-01-07 09:10 delivery ann@example.org #extra
         """,
     ),
+    "a list's name is no mailing's: its days tell them apart": (
+        5,
+        "\n".join(
+            f"2025-01-{day:02} 09:00 bounce {ANN} #news 550 5.1.1 User unknown"
+            for day in (1, 8, 15, 22, 29)
+        ),
+    ),
+    "a mailing tried for three weeks is one": (
+        1,
+        "\n".join(
+            f"2025-01-{day:02} 09:00 bounce {ANN} #jan 550 5.1.1 User unknown"
+            for day in (6, 13, 20)
+        ),
+    ),
     "two mailings of one day are two": (
         2,
         """
