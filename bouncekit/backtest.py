@@ -257,13 +257,18 @@ def _placed(frame: pl.DataFrame | pl.LazyFrame, reviews: pl.DataFrame, guard: bo
 
 def _beside_outages(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Give the events without the refusals that a provider's outage explains."""
-    told = events(frame).with_columns(PROVIDER).with_row_index("row")
-    explained = (
-        told.filter(pl.col("category").is_in(BLAMED_IN_OUTAGES))
-        .join(outage_windows(frame).lazy(), on="provider")
-        .filter(pl.col("time").is_between("start", "end", closed="left"))
+    told = events(frame).with_columns(PROVIDER).select(*_USED, "provider")
+    is_blamed = pl.col("category").is_in(BLAMED_IN_OUTAGES).fill_null(False)
+    is_blamed &= pl.col("time").is_not_null()
+    windows = outage_windows(frame).lazy().sort("start")
+    # The windows of a provider do not overlap: the last that has begun is the only one.
+    beside = (
+        told.filter(is_blamed)
+        .sort("time")
+        .join_asof(windows, left_on="time", right_on="start", by="provider", check_sortedness=False)
+        .filter((pl.col("time") >= pl.col("end")).fill_null(True))
     )
-    return told.join(explained.select("row"), on="row", how="anti")
+    return pl.concat([told.filter(~is_blamed), beside.select(*_USED, "provider")])
 
 
 def _first_removals(known: pl.DataFrame, policy: Policy) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bouncekit.backtest import backtest
 from bouncekit.classify import classify
 from bouncekit.incidents import incidents
 from bouncekit.offenders import offenders
@@ -115,6 +116,16 @@ def test_two_strikes_need_no_guard(newsletter: pl.DataFrame, truth: pl.DataFrame
     decisions = decide(newsletter, "two_strikes", as_of=DAY_AFTER, guard=False)
     removed = with_state(decisions, truth, OUTAGE).filter(pl.col("verdict") == "remove")
     assert share(removed, pl.col("state").is_in(TAKES_MAIL)) < 0.005
+
+
+def test_the_replay_blames_nobody_for_the_outage(
+    newsletter: pl.DataFrame, truth: pl.DataFrame
+) -> None:
+    guarded = backtest(newsletter, ["article"], truth=truth)
+    unguarded = backtest(newsletter, ["article"], truth=truth, guard=False)
+    assert guarded["precision"].item() > 0.88
+    assert guarded["recall"].item() > 0.88
+    assert unguarded["good_lost"].item() > 10 * guarded["good_lost"].item()
 
 
 def test_the_outage_is_the_one_incident(newsletter: pl.DataFrame) -> None:
