@@ -57,14 +57,12 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
     if "event" in absent:
         absent.pop("event")
         lazy = lazy.with_columns(event=pl.lit("bounce", BOUNCES["event"]))
-    if as_of and as_of.tzinfo is None:
-        as_of = as_of.replace(tzinfo=UTC)
     day = pl.col("time").dt.date().cast(pl.String)
     return (
         lazy.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
         .with_columns(_TIME)
         .filter(pl.col("recipient").is_not_null())
-        .filter((pl.col("time") <= as_of).fill_null(True) if as_of else pl.lit(True))
+        .filter((pl.col("time") <= in_utc(as_of)).fill_null(True) if as_of else pl.lit(True))
         .pipe(without_unmatched)
         .pipe(_of_lists)
         .with_columns(
@@ -93,6 +91,11 @@ def _of_lists(events: pl.LazyFrame) -> pl.LazyFrame:
         .select("mailing", is_list=pl.lit(True))
     )
     return events.join(lists, on="mailing", how="left")
+
+
+def in_utc(time: datetime) -> datetime:
+    """Give a time in UTC; one without a zone is taken as UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:

@@ -1,12 +1,12 @@
 """Decide which addresses come off the list."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from os import PathLike
 
 import polars as pl
 
 from bouncekit.because import because
-from bouncekit.history import EVIDENCE, by_mailing, events, last_event
+from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event
 from bouncekit.incidents import outage_windows
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
@@ -37,11 +37,11 @@ def decide(
     sent count for nothing.
 
     Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
-    because (String, a sentence), category (Category, of the last strike), strikes (UInt32: mailings
-    that weigh something and that nothing has made good since), score (Float64, the points of those
-    that count together), mailings_bounced (UInt32, of any cause), first_bounce, last_bounce,
-    last_delivery (Datetime), reply_code (Int16), enhanced_code, reply, rule (String, of the last
-    strike). Sorted by verdict, then recipient.
+    because (String, a sentence), category (Category, of the last strike, or `complaint` where that
+    removes), strikes (UInt32: mailings that weigh something and that nothing has made good since),
+    score (Float64, the points of those that count together), mailings_bounced (UInt32, of any
+    cause), first_bounce, last_bounce, last_delivery (Datetime), reply_code (Int16), enhanced_code,
+    reply, rule (String, of the last strike). Sorted by verdict, then recipient.
     """
     chosen = find_policy(policy)
     if sent is not None:
@@ -139,12 +139,12 @@ def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFra
 
 
 def _by_share(strikes: pl.LazyFrame, history: pl.LazyFrame) -> pl.LazyFrame:
-    """Multiply the points of each run by the share of its strikes in the mailings since."""
+    """Multiply the points of each run by the share of its strikes in the mailings meanwhile."""
     runs = strikes.select("recipient", "run", "first_sent", "last_strike")
     sent = history.filter("was_sent").select("recipient", "sent")
     mailings = (
         runs.join(sent, on="recipient")
-        .filter(pl.col("sent") >= pl.col("first_sent"))
+        .filter(pl.col("sent").is_between("first_sent", "last_strike"))
         .group_by("recipient", "run")
         .agg(mailings=pl.len())
     )
@@ -210,7 +210,7 @@ def _worst_run(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     if policy.stale_days is None:
         return decisions
     return decisions.sort(
-        "verdict", "score", "last_strike", descending=[False, True, True], nulls_last=True
+        pl.col("verdict") == "remove", "score", "last_strike", descending=True, nulls_last=True
     ).unique("recipient", keep="first", maintain_order=True)
 
 
@@ -228,8 +228,4 @@ def _is_over(as_of: datetime | None) -> pl.Expr:
     """True for a pause that has ended: the address gets the next mailing."""
     if as_of is None:
         return pl.lit(False)
-    return (pl.col("verdict") == "pause") & (pl.col("until") <= _in_utc(as_of)).fill_null(False)
-
-
-def _in_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return (pl.col("verdict") == "pause") & (pl.col("until") <= in_utc(as_of)).fill_null(False)

@@ -107,7 +107,7 @@ def _together(points: pl.Expr, policy: Policy) -> pl.Expr:
     keys = [*_RUN, "category"] if policy.by_category else _RUN
     if policy.window_days:
         window = f"{policy.window_days}d"
-        # A strike without a time is in no window but its own.
+        # Strikes without a time lie together, in no other strike's window.
         dated = pl.col("time").fill_null(pl.lit(0).cast(pl.Datetime("us", "UTC")))
         return points.rolling_sum_by(dated, window).over(keys)
     return points.sum().over(keys) if policy.by_category else points

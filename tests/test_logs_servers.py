@@ -284,6 +284,22 @@ def test_haraka_mails_become_what_became_of_each_recipient(tmp_path: Path, log: 
     assert frame["time"][0] == datetime(2024, 3, 4, 9, 12, 1, 1_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("others", "charged"), [([], ["ann@example.org"]), (["bo@example.net"], [None])]
+)
+def test_a_haraka_mail_of_unknown_domain_is_charged_to_nobody_else(
+    tmp_path: Path, others: list[str], charged: list[str | None]
+) -> None:
+    taken = "".join(
+        f'[NOTICE] [{MAIL}] [core] recipient <{who}> code=OK msg="" sender={NEWS}\n'
+        for who in ["ann@example.org", *others]
+    )
+    refused = f"[INFO] [{MAIL}.1] [outbound] bouncing mail: 550 5.7.26 Unauthenticated\n"
+    frame = bk.read(written(tmp_path, taken + refused))
+    assert frame["recipient"].to_list() == charged
+    assert frame["event"].to_list() == ["bounce"]
+
+
 @pytest.mark.parametrize("server", LOGS)
 def test_a_log_is_told_by_its_lines(server: str) -> None:
     assert server_of(LOGS[server].encode()) == server

@@ -141,6 +141,7 @@ AS_THEY_DO = [
     ("sympa", "F" * 149, "keep"),
     ("sympa", "F" * 150, "remove"),
     ("sympa", "u" * 70 + " " + "u" * 70, "keep"),
+    ("sympa", "u" * 75 + "d" * 9, "remove"),
     ("phplist", "uuuudu", "keep"),
     ("phplist", "uFs?f", "remove"),
     ("phplist", "uuuuouu", "remove"),  # an open alone ends no run

@@ -75,7 +75,7 @@ def _members(told: pl.LazyFrame) -> pl.LazyFrame:
     """Give who gets each mail: uuid, recipient, sender, message_id.
 
     A transaction that came in as `<uuid>.1` goes out as `<uuid>.1.1`, `<uuid>.1.2`: one for each
-    domain.
+    domain. Where nothing tells which of several domains a mail went to, nobody is charged with it.
     """
     said = pl.col("said")
     taken = (
@@ -89,6 +89,7 @@ def _members(told: pl.LazyFrame) -> pl.LazyFrame:
         .filter(~pl.col("refused"))
         .drop("refused")
         .with_columns(domain=pl.col("recipient").str.extract("@([^@]*)$").str.to_lowercase())
+        .with_columns(is_only_domain=pl.col("domain").n_unique().over("transaction") == 1)
     )
     message = told.filter(pl.col("origin") == "core").select(
         transaction="uuid", message_id=said.str.extract(r"^message mid=\"?<([^>]*)>")
@@ -102,7 +103,7 @@ def _members(told: pl.LazyFrame) -> pl.LazyFrame:
     return (
         outbound.join(domains, on="uuid", how="left")
         .join(taken, on="transaction")
-        .filter((pl.col("domain") == pl.col("to_domain")).fill_null(True))
+        .filter((pl.col("domain") == pl.col("to_domain")).fill_null(pl.col("is_only_domain")))
         .join(message.drop_nulls().unique("transaction"), on="transaction", how="left")
         .select("uuid", "recipient", "sender", "message_id")
         .unique(_MEMBER)
@@ -174,7 +175,6 @@ def _delivered(ended: pl.LazyFrame, members: pl.LazyFrame, refused: pl.LazyFrame
         .sort("line")
         .join_asof(last.sort("line"), on="line", by=_MEMBER, check_sortedness=False)
         .filter(~missed.fill_null(False))
-        .sort("line")
         .filter(pl.col("recipient").is_null() | pl.struct(_MEMBER).is_first_distinct())
         .select("line", "stamp", *_MEMBER, "host", "reply", event=pl.lit("delivery"))
     )

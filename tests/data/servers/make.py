@@ -17,6 +17,7 @@ import shutil
 import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -146,10 +147,9 @@ EXIM = f"""\
 exim_path = BINARY
 keep_environment =
 primary_hostname = mx.example.com
-spool_directory = /tmp/bouncekit-exim
-log_file_path = /tmp/bouncekit-exim/%slog
+spool_directory = SPOOL
+log_file_path = SPOOL/%slog
 log_selector = +smtp_confirmation +outgoing_interface
-domainlist nowhere =
 tls_advertise_hosts =
 never_users =
 begin routers
@@ -176,18 +176,19 @@ begin retry
 
 def exim(binary: str) -> None:
     """Send by Exim, which gives up after some seconds."""
-    spool = Path("/tmp/bouncekit-exim")
-    shutil.rmtree(spool, ignore_errors=True)
-    spool.mkdir()
-    shutil.chown(spool, "Debian-exim")
-    config = Path("/etc/bouncekit-exim.conf")
-    config.write_text(EXIM.replace("BINARY", str(Path(binary).resolve())))
-    send(binary, "-C", str(config), "-odf")
-    for _ in range(8):
-        time.sleep(3)
-        run(binary, "-C", str(config), "-qff")
-    log = (spool / "mainlog").read_text()
-    keep("exim", log)
+    with tempfile.TemporaryDirectory() as spool:
+        shutil.chown(spool, "Debian-exim")
+        config = Path(spool, "exim.conf")
+        config.write_text(
+            EXIM.replace("BINARY", str(Path(binary).resolve())).replace("SPOOL", spool)
+        )
+        config.chmod(0o644)
+        shutil.chown(config, "root")
+        send(binary, "-C", str(config), "-odf")
+        for _ in range(8):
+            time.sleep(3)
+            run(binary, "-C", str(config), "-qff")
+        keep("exim", Path(spool, "mainlog").read_text())
 
 
 def main(binary: str) -> None:
