@@ -64,7 +64,8 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     """
     seen = _seen(frame, as_of)
     receivers = _receivers(seen)
-    hours, days = _unusual(_attempts(seen, receivers))
+    attempts = _attempts(seen, receivers)
+    hours, days = (_unusual(attempts, timedelta(hours=span)) for span in (1, 24))
     date = pl.col("start").dt.date()
     days = days.join(
         hours.select("provider", day=date),
@@ -267,9 +268,13 @@ def _attempts(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
         .select("receiver")
         .unique()
     )
-    crowd = seen.select("address", "domain", "time", "event", "blamed").join(
-        receivers.join(crowds, on="receiver", how="semi").collect(engine="streaming").lazy(),
-        on="domain",
+    theirs = receivers.join(crowds, on="receiver", how="semi").collect(engine="streaming")
+    crowd = (
+        seen.select("address", "domain", "time", "event", "blamed")
+        .join(theirs.lazy(), on="domain")
+        .select("address", "time", "event", "blamed", provider="receiver")
+        .collect(engine="streaming")
+        .lazy()
     )
     first_delivery = (
         crowd.filter(pl.col("event") == "delivery")
@@ -279,29 +284,23 @@ def _attempts(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
     return (
         crowd.join(first_delivery, on="address")
         .filter(pl.col("time") >= pl.col("first_delivery"))
-        .select("address", "time", "blamed", provider="receiver")
+        .select("address", "time", "blamed", "provider")
+        .collect(engine="streaming")
+        .lazy()
     )
 
 
-def _unusual(attempts: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Give the hours and the days that are incidents.
+def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
+    """Give the windows (hours, days) that are incidents.
 
     Columns: provider, start, end, attempts, refused, usual_share.
     """
-    hours = _by_window(attempts, timedelta(hours=1)).collect(engine="streaming").lazy()
-    days = _by_window(hours.rename({"start": "time"}), timedelta(days=1))
-    return _unusual_windows(hours, timedelta(hours=1)), _unusual_windows(days, timedelta(days=1))
-
-
-def _by_window(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
-    return attempts.group_by("address", start=pl.col("time").dt.truncate(window)).agg(
-        pl.col("provider").first(), pl.col("blamed").any()
-    )
-
-
-def _unusual_windows(addresses: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
-    counts = addresses.group_by("provider", "start").agg(
-        attempts=pl.len(), refused=pl.col("blamed").sum()
+    address = pl.col("address")
+    counts = (
+        attempts.group_by("provider", start=pl.col("time").dt.truncate(window))
+        .agg(attempts=address.n_unique(), refused=address.filter("blamed").n_unique())
+        .collect(engine="streaming")
+        .lazy()
     )
     return (
         counts.join(_usual(counts), on=["provider", "start"])

@@ -10,8 +10,9 @@ _SAID = ["line", "stamp", *(name for name in BOUNCES if name not in ("time", "so
 def with_domain_lowered(address: pl.Expr | str) -> pl.Expr:
     """Give an address with its domain in lower case (RFC 5321 §2.4); a bare name as it is."""
     whole = pl.col(address) if isinstance(address, str) else address
-    local, domain = whole.str.extract("^(.*)@"), whole.str.extract("@([^@]*)$")
-    return pl.coalesce(pl.concat_str(local, pl.lit("@"), domain.str.to_lowercase()), whole)
+    domain = whole.str.split("@").list.slice(1).list.last()
+    local = whole.str.slice(0, whole.str.len_chars() - domain.str.len_chars())
+    return pl.coalesce(pl.concat_str(local, domain.str.to_lowercase()), whole)
 
 
 def as_events(events: pl.LazyFrame) -> pl.LazyFrame:
