@@ -20,6 +20,7 @@ the frames above; use_theme() sets notebooks up. Frames are Polars, eager or laz
 
 from typing import TYPE_CHECKING, Any
 
+from bouncekit.alerts import alerts
 from bouncekit.backtest import backtest
 from bouncekit.bring_back import bring_back
 from bouncekit.classify import classify
@@ -28,7 +29,7 @@ from bouncekit.counts import distribution, unclassified
 from bouncekit.details import blocklists
 from bouncekit.errors import BouncekitError
 from bouncekit.explain import explain
-from bouncekit.incidents import alerts, incidents
+from bouncekit.incidents import incidents
 from bouncekit.mask import mask
 from bouncekit.offenders import offenders
 from bouncekit.policy import Policy, decide, policies

@@ -8,7 +8,7 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.history import by_mailing, events
-from bouncekit.incidents import BLAMED_IN_OUTAGES, PROVIDER, outage_windows
+from bouncekit.incidents import beside_outages
 from bouncekit.policy import Policy, decide, find_policy
 from bouncekit.schema import BOUNCES
 
@@ -244,7 +244,7 @@ def _reviews(frame: pl.DataFrame | pl.LazyFrame, history: pl.DataFrame) -> pl.Da
 
 def _placed(frame: pl.DataFrame | pl.LazyFrame, reviews: pl.DataFrame, guard: bool) -> pl.DataFrame:
     """Give the events of all who bounced, with the first review that knows each (`known_at`)."""
-    told = (_beside_outages(frame) if guard else events(frame)).select(_USED)
+    told = (beside_outages(frame) if guard else events(frame)).select(_USED)
     bounced = told.filter(pl.col("event").is_in(["bounce", "complaint"])).select("recipient")
     # No bound before the first mailing: what happened then is known at the first review.
     bounds = reviews["as_of"].slice(0, max(reviews.height - 1, 0))
@@ -253,22 +253,6 @@ def _placed(frame: pl.DataFrame | pl.LazyFrame, reviews: pl.DataFrame, guard: bo
     return placed.with_columns(
         known_at=pl.when(pl.col("time").is_null()).then(0).otherwise(at).cast(pl.UInt32)
     )
-
-
-def _beside_outages(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
-    """Give the events without the refusals that a provider's outage explains."""
-    told = events(frame).with_columns(PROVIDER).select(*_USED, "provider")
-    is_blamed = pl.col("category").is_in(BLAMED_IN_OUTAGES).fill_null(False)
-    is_blamed &= pl.col("time").is_not_null()
-    windows = outage_windows(frame).lazy().sort("start")
-    # The windows of a provider do not overlap: the last that has begun is the only one.
-    beside = (
-        told.filter(is_blamed)
-        .sort("time")
-        .join_asof(windows, left_on="time", right_on="start", by="provider", check_sortedness=False)
-        .filter((pl.col("time") >= pl.col("end")).fill_null(True))
-    )
-    return pl.concat([told.filter(~is_blamed), beside.select(*_USED, "provider")])
 
 
 def _first_removals(known: pl.DataFrame, policy: Policy) -> pl.DataFrame:

@@ -165,9 +165,9 @@ def decide(
     rules: Rules = None,
 ) -> None:
     """Read exports, decide which addresses come off the list, and write the removal list."""
+    from bouncekit.alerts import alerts, problems
     from bouncekit.classify import classify as classified
     from bouncekit.history import last_event
-    from bouncekit.incidents import alerts, problems
     from bouncekit.policy import decide as decided
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent

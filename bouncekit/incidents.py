@@ -1,4 +1,4 @@
-"""What happened to the mail as a whole: outages of providers, and faults of the sender."""
+"""What happened to a provider's mail as a whole: its outages."""
 
 import math
 import tomllib
@@ -7,10 +7,8 @@ from importlib.resources import files
 
 import polars as pl
 
-from bouncekit import rules as knowledge
-from bouncekit.details import blocklists
-from bouncekit.history import DOMAIN, events, last_event
-from bouncekit.schema import CATEGORIES_BY_FAULT, Category, Time
+from bouncekit.history import DOMAIN, events
+from bouncekit.schema import Time
 
 # Who answered: the provider where known, else the recipient's domain.
 PROVIDER = pl.coalesce("provider", DOMAIN).alias("provider")
@@ -26,11 +24,13 @@ FEWEST_ADDRESSES = 10
 TIMES_USUAL = 5
 # ... and if the test finds it less likely than this: some providers times the hours of some years.
 CHANCE = 1e-9
-_SENDER_DOMAIN = pl.col("sender").str.extract(r"@([^@>\s]+)").str.to_lowercase()
 # What a broken directory or a broken DNS says of good addresses.
 BLAMED_IN_OUTAGES = ("unknown_user", "unknown_domain", "inactive_mailbox")
 # What lasts longer is no outage.
 LONGEST_OUTAGE_DAYS = 7
+# What is shown of other times and other providers beside an incident.
+HOURS, OTHERS = 12, 7
+BUSY = 0.05  # of the addresses in its busiest hour
 # Bounces that come as messages come later than the refusal (the bounce recovery of GreenArrow adds
 # an hour to the times that were published).
 KNOWN_LAG = timedelta(hours=1)
@@ -63,7 +63,7 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     where a publicly known incident is told of; null: found in the frame). Sorted by start.
     """
     seen = _seen(frame, as_of)
-    receivers = _receivers(seen)
+    receivers = receivers_of(seen)
     attempts = _attempts(seen, receivers)
     hours, days = (_unusual(attempts, timedelta(hours=span)) for span in (1, 24))
     date = pl.col("start").dt.date()
@@ -107,7 +107,7 @@ def outage_windows(
     seen = _seen(frame, as_of)
     return (
         seen.filter("blamed")
-        .join(_receivers(seen), on="domain")
+        .join(receivers_of(seen), on="domain")
         .select("receiver", "time", provider=pl.coalesce("provider", "domain"))
         .join(found.lazy(), on="receiver")
         .filter(pl.col("time").is_between("start", "end", closed="left"))
@@ -122,86 +122,61 @@ def outage_windows(
     )
 
 
-def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
-    """List the faults of the sending side, what must be dealt with first on top.
-
-    Takes a classified frame. A row per category, provider, blocklist and sending IP: category,
-    fault, provider, blocklist, sending_ip, sender_domain (String; the domain that sent most of
-    them) · events, mailings, recipients (UInt32) ·
-    first_seen, last_seen (Datetime) · share (Float64: of that provider's recipients) · reply (an
-    example) · what_to_do (String). A blocklisting stands first: it is to be dealt with at once.
-    """
-    seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
-    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").n_unique())
-    own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
-    advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
-    return (
-        seen.filter(pl.col("category").is_in(own_faults))
-        .filter(pl.col("event").is_in(["bounce", "deferral"]))
-        .group_by("category", "fault", "provider", "blocklist", "sending_ip")
-        .agg(
-            sender_domain=_SENDER_DOMAIN.drop_nulls().mode().sort().first(),
-            events=pl.len(),
-            mailings=pl.col("mailing_key").n_unique(),
-            recipients=pl.col("recipient").n_unique(),
-            first_seen=pl.col("time").min(),
-            last_seen=pl.col("time").max(),
-            reply=pl.col("reply").drop_nulls().sort().first(),
-        )
-        .join(mailed, on="provider", how="left")
-        .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
-        .with_columns(
-            share=pl.col("recipients") / pl.col("mailed"),
-            what_to_do=pl.concat_str(
-                pl.col("category").cast(pl.String).replace_strict(advice, default=None),
-                pl.format(" {} takes requests at {}", "blocklist", "removal"),
-                ignore_nulls=True,
-            ),
-        )
-        .drop("mailed", "removal")
-        .select(pl.exclude("reply", "what_to_do"), "reply", "what_to_do")
-        .sort(
-            "category",
-            "recipients",
-            "provider",
-            "blocklist",
-            "sending_ip",
-            descending=[False, True, False, False, False],
-        )
-        .with_columns(pl.col("category").cast(Category))
-        .collect(engine="streaming")
+def beside_outages(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+    """Give the `events` of a frame without the refusals that a provider's outage explains."""
+    told = events(frame).with_columns(PROVIDER)
+    is_blamed = pl.col("category").is_in(BLAMED_IN_OUTAGES).fill_null(False)
+    is_blamed &= pl.col("time").is_not_null()
+    windows = outage_windows(frame).lazy().sort("start")
+    # The windows of a provider do not overlap: the last that has begun is the only one.
+    beside = (
+        told.filter(is_blamed)
+        .sort("time")
+        .join_asof(windows, left_on="time", right_on="start", by="provider", check_sortedness=False)
+        .filter((pl.col("time") >= pl.col("end")).fill_null(True))
+        .drop("start", "end")
     )
+    return pl.concat([told.filter(~is_blamed), beside])
 
 
-def problems(alerts: pl.DataFrame) -> pl.DataFrame:
-    """Join the alerts of one fault at many providers to one problem, in the order to mend them.
+def hours(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+    """Give the share of refused addresses, hour by hour, around the latest of the `incidents`.
 
-    Takes the frame of `alerts()`. Columns: category, fault, provider (String: the one with most
-    recipients, "and 12 more"), blocklist, recipients (UInt32), first_seen, last_seen, what_to_do.
+    Takes a classified frame. The incident's provider stands first, then the `OTHERS` that got most
+    mail in those hours: what one provider alone said was its own doing. Of its busy hours, those
+    `HOURS` are given that are nearest to the incident.
+
+    Columns: time (Datetime: the hour), provider (String), share (Float64: addresses called unknown
+    or closed, of those tried), events (UInt32: addresses tried). No incident, no rows.
     """
-    more = pl.col("provider").n_unique() - 1
-    most = pl.col("provider").sort_by("recipients", "provider", descending=[True, False]).first()
+    latest = incidents(frame, as_of=as_of).tail(1).lazy()
+    seen = _seen(frame, as_of)
+    address, time = pl.col("address"), pl.col("time")
+    counts = (
+        seen.join(receivers_of(seen), on="domain")
+        .group_by("receiver", time=time.dt.truncate("1h"))
+        .agg(events=address.n_unique(), refused=address.filter("blamed").n_unique())
+        .join(latest.select("start", culprit="provider"), how="cross")
+        .with_columns(is_culprit=pl.col("receiver") == pl.col("culprit"))
+        .collect(engine="streaming")
+        .lazy()
+    )
+    shown = (
+        counts.filter("is_culprit")
+        .filter(pl.col("events") >= BUSY * pl.col("events").max())
+        .sort((time - pl.col("start")).abs(), "time")
+        .head(HOURS)
+    )
+    place = pl.struct("is_culprit", "tried", "receiver").rank("dense", descending=True)
     return (
-        alerts.group_by("category", "fault", "blocklist", "what_to_do")
-        .agg(
-            provider=pl.when(more > 0)
-            .then(pl.format("{} and {} more", most, more))
-            .otherwise(most),
-            recipients=pl.col("recipients").sum(),
-            first_seen=pl.col("first_seen").min(),
-            last_seen=pl.col("last_seen").max(),
-        )
-        .select(
-            "category",
-            "fault",
-            "provider",
-            "blocklist",
-            "recipients",
-            "first_seen",
-            "last_seen",
-            "what_to_do",
-        )
-        .sort("category", "recipients", "blocklist", descending=[False, True, False])
+        counts.join(shown, on="time", how="semi")
+        .with_columns(tried=pl.col("events").sum().over("receiver"))
+        .with_columns(place=place)
+        .filter(pl.col("place") <= 1 + OTHERS)
+        .sort("place", "time")
+        .with_columns(share=pl.col("refused") / pl.col("events"), provider="receiver")
+        .select("time", "provider", "share", "events")
+        .collect(engine="streaming")
     )
 
 
@@ -227,10 +202,11 @@ def _seen(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.Lazy
     )
 
 
-def _receivers(seen: pl.LazyFrame) -> pl.LazyFrame:
+def receivers_of(seen: pl.LazyFrame) -> pl.LazyFrame:
     """Give who receives each domain's mail, whatever one event names: domain, receiver (String).
 
-    Deliveries often name no host, so the most frequent name among a domain's events stands.
+    Takes events with domain, provider and remote_mta. Deliveries often name no host, so the most
+    frequent name among a domain's events stands.
     """
     host = pl.col("remote_mta").str.to_lowercase().str.extract(_HOST)
     name = pl.coalesce("provider", host)

@@ -1,6 +1,7 @@
 """Who keeps bouncing: each address's history in one row, and what the worst of them cost."""
 
 import math
+from collections.abc import Collection
 from datetime import datetime
 
 import polars as pl
@@ -8,34 +9,41 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from bouncekit import rules as knowledge
-from bouncekit.history import DOMAIN, by_mailing, events, last_event
-from bouncekit.schema import Category
+from bouncekit.history import DOMAIN, by_mailing, events, in_utc, last_event
+from bouncekit.schema import Category, Time
 
 # A domain that answers to this many addresses of the list is no typo of another.
 OWN_DOMAIN_DELIVERIES = 3
 # One slip of the finger: a letter missing, doubled, changed, or two swapped.
 TYPO_DISTANCE = 1
 
-_FAILED_FOR_GOOD = ((pl.col("fault") == "recipient") & pl.col("permanent")).fill_null(False)
+# What a permanent failure of the recipient is.
+FAILED_FOR_GOOD = ((pl.col("fault") == "recipient") & pl.col("permanent")).fill_null(False)
 
 
 def offenders(
-    frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None, at_least: int = 2
+    frame: pl.DataFrame | pl.LazyFrame,
+    *,
+    as_of: datetime | None = None,
+    at_least: int = 2,
+    no_typos: Collection[str] = (),
 ) -> pl.DataFrame:
     """Give the addresses that bounced in `at_least` mailings until `as_of`, worst first.
 
     Takes a classified frame. A mailing counts once, however often it was retried; one that was
-    delivered in the end does not count. Without `as_of` the last event's time is taken.
+    delivered in the end does not count. Without `as_of` the last event's time is taken. `no_typos`
+    are domains that look like a slip of the finger and are none: nothing is suggested for them.
 
     Columns: recipient, domain, provider (String) · mailings_bounced, longest_streak (mailings in a
     row), current_streak, sends_after_first_failure (mailings sent after the first permanent
     failure of a recipient who took no mail since), mailings (UInt32) · first_bounce, last_bounce,
-    last_delivery (Datetime) · ever_delivered (Boolean: gone, or never valid) · top_category ·
-    categories (String, how often which) · suggestion (String, a domain one slip away from an
-    unknown one).
+    first_failure (that permanent failure), last_delivery (Datetime) · days_failing,
+    days_since_delivery (Int64: from these two to `as_of`) · ever_delivered (Boolean: gone, or never
+    valid) · top_category · categories (String, how often which) · suggestion (String, a domain one
+    slip away from an unknown one).
     """
     as_of = as_of or last_event(frame)
-    history = by_mailing(events(frame, as_of), _FAILED_FOR_GOOD.cast(pl.Float64))
+    history = by_mailing(events(frame, as_of), FAILED_FOR_GOOD.cast(pl.Float64))
     repeated = (
         history.group_by("recipient")
         .agg(pl.col("bounced").sum())
@@ -53,23 +61,34 @@ def offenders(
         .sort("mailings_bounced", "last_bounce", "recipient", descending=[True, True, False])
         .collect()
     )
-    suggestions = _suggestions(domains, table)
-    return table.join(suggestions, on="domain", how="left", maintain_order="left").select(
-        "recipient",
-        "domain",
-        "provider",
-        "mailings_bounced",
-        "longest_streak",
-        "current_streak",
-        "sends_after_first_failure",
-        "mailings",
-        "first_bounce",
-        "last_bounce",
-        "last_delivery",
-        "ever_delivered",
-        "top_category",
-        "categories",
-        "suggestion",
+    suggestions = _suggestions(domains, table, no_typos)
+    now = pl.lit(as_of and in_utc(as_of), Time)
+    return (
+        table.with_columns(
+            days_failing=(now - pl.col("first_failure")).dt.total_days(),
+            days_since_delivery=(now - pl.col("last_delivery")).dt.total_days(),
+        )
+        .join(suggestions, on="domain", how="left", maintain_order="left")
+        .select(
+            "recipient",
+            "domain",
+            "provider",
+            "mailings_bounced",
+            "longest_streak",
+            "current_streak",
+            "sends_after_first_failure",
+            "mailings",
+            "first_bounce",
+            "last_bounce",
+            "first_failure",
+            "last_delivery",
+            "days_failing",
+            "days_since_delivery",
+            "ever_delivered",
+            "top_category",
+            "categories",
+            "suggestion",
+        )
     )
 
 
@@ -148,6 +167,7 @@ def _summary() -> dict[str, pl.Expr]:
         "mailings": pl.col("was_sent").sum().cast(pl.UInt32),
         "first_bounce": time.filter(bounced).min(),
         "last_bounce": time.filter(bounced).max(),
+        "first_failure": first_failure,
         "last_delivery": pl.col("last_delivery").max(),
         "ever_delivered": pl.col("delivered").any(),
         "top_category": category.mode().sort().first().cast(Category),
@@ -170,11 +190,14 @@ def _domains_that_took_mail(history: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _suggestions(took_mail: pl.DataFrame, offenders: pl.DataFrame) -> pl.DataFrame:
+def _suggestions(
+    took_mail: pl.DataFrame, offenders: pl.DataFrame, no_typos: Collection[str]
+) -> pl.DataFrame:
     """Give for each domain that never took mail the known one a slip of the finger away."""
     own = took_mail.filter(pl.col("recipients") >= OWN_DOMAIN_DELIVERIES)["domain"]
     known = sorted({*knowledge.mailbox_domains(), *own})
-    unknown = set(offenders["domain"].drop_nulls()) - {*known, *took_mail["domain"]}
+    fine = {*known, *took_mail["domain"], *(domain.lower() for domain in no_typos)}
+    unknown = set(offenders["domain"].drop_nulls()) - fine
     pairs = {
         domain: meant[0]
         for domain in sorted(unknown)

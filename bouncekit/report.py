@@ -16,12 +16,13 @@ import polars as pl
 from jinja2 import Environment
 
 from bouncekit import charts, notebooks
+from bouncekit.alerts import alerts, problems
 from bouncekit.classify import classify
 from bouncekit.counts import distribution, unclassified
 from bouncekit.errors import BouncekitError
 from bouncekit.files import without_formulas
 from bouncekit.history import last_event, rates
-from bouncekit.incidents import alerts, incidents, problems
+from bouncekit.incidents import incidents
 from bouncekit.mask import mask
 from bouncekit.offenders import hygiene, offenders, pareto
 from bouncekit.own_rules import own_phrases

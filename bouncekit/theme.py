@@ -149,6 +149,7 @@ def theme() -> dict[str, Any]:
                 "beside": small | {"align": "left", "baseline": "middle", "dx": 17},
                 "top": small | {"align": "center", "baseline": "bottom", "dy": -4},
                 "note": text | {"align": "left", "baseline": "top", "dx": 12, "lineBreak": "\n"},
+                "corner": small | {"align": "left", "baseline": "top", "dx": 6, "dy": 2},
                 "limit": small | {"align": "left", "baseline": "middle", "dx": 8},
                 "limit_line": {"color": SOFT_INK, "strokeDash": [5, 4], "strokeWidth": 1},
                 "reference": {"color": "#c3c8d1", "strokeDash": [5, 4], "strokeWidth": 1.5},

@@ -88,6 +88,18 @@ FRAMES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
         | {"first_seen": Time, "last_seen": Time, "recipients": COUNT},
         ("blocklisted", "Microsoft", None, DAY, DAY, 7),
     ),
+    "providers": (
+        {"week": pl.Date, "provider": pl.String, "fault": Fault, "events": COUNT},
+        (date(2024, 5, 6), "Gmail", "sender", 7),
+    ),
+    "blocklists": (
+        {"blocklist": pl.String, "day": pl.Date, "recipients": COUNT},
+        ("Spamhaus ZEN", date(2024, 5, 6), 7),
+    ),
+    "revivals": (
+        {"category": Category, "weeks": COUNT, "failed": COUNT, "share": SHARE},
+        ("mailbox_full", 2, 100, 0.27),
+    ),
     "saved_and_lost": (
         {"policy": pl.String, "lost": COUNT, "sends_saved": COUNT, "bounces_avoided": COUNT},
         ("article", 1, 7, 5),

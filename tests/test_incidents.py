@@ -10,9 +10,10 @@ from frames import at, bounces
 from polars.testing import assert_frame_equal
 
 from bouncekit import rules as knowledge
+from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.bring_back import bring_back
 from bouncekit.errors import BouncekitError
-from bouncekit.incidents import alerts, incidents
+from bouncekit.incidents import hours, incidents
 from bouncekit.policy import decide
 
 UNKNOWN = "550 5.1.1 The email account that you tried to reach does not exist"
@@ -258,3 +259,38 @@ def test_an_incident_has_a_start_and_an_end() -> None:
 def test_an_alert_names_the_domain_that_sent() -> None:
     frame = bounces(ALERTS).with_columns(sender=pl.lit("News <news@Mail.example.com>"))
     assert alerts(frame)["sender_domain"].unique().to_list() == ["mail.example.com"]
+
+
+def test_problems_name_the_worst_and_count_the_others() -> None:
+    more = "2025-03-08 09:00 bounce a@x.example 554 5.7.1 blocked using zen.spamhaus.org"
+    frame = bounces(ALERTS + more).with_columns(
+        sending_ip=pl.when(pl.col("recipient") == "a@x.example")
+        .then(pl.lit("192.0.2.8"))
+        .otherwise(pl.lit("192.0.2.7"))
+    )
+    first = problems(alerts(frame)).row(0, named=True)
+    assert first["provider"] == "bigmail.example and 1 more"
+    assert first["sending_ip"] == "192.0.2.7 and 1 more"
+    assert (first["recipients"], first["share"]) == (3, pytest.approx(2 / 6))
+
+
+def test_blocklistings_are_counted_by_day() -> None:
+    frame = bounces(
+        ALERTS + "2025-03-08 09:00 bounce a@x.example 554 5.7.1 Your IP address is blacklisted"
+    )
+    found = blocklistings(frame)
+    assert found["blocklist"].to_list() == ["Spamhaus ZEN", "Spamhaus ZEN", "not named"]
+    assert found["recipients"].to_list() == [2, 1, 1]
+
+
+def test_the_hours_around_an_incident_show_the_culprit_first_and_others_beside_it() -> None:
+    beside = "".join(mailing(day, range(50)).replace("bigmail", "other") for day in (1, 2, 3, 4))
+    found = hours(bounces(OUTAGE + beside))
+    assert found["provider"].unique(maintain_order=True).to_list() == [
+        "bigmail.example",
+        "other.example",
+    ]
+    worst = found.sort("share", descending=True).row(0, named=True)
+    assert (worst["provider"], worst["time"]) == ("bigmail.example", at("2025-03-03 09:00"))
+    assert (worst["share"], worst["events"]) == (0.5, 50)
+    assert hours(bounces(BEFORE)).is_empty()

@@ -297,6 +297,19 @@ def test_a_domain_that_takes_mail_is_no_slip() -> None:
     assert of_one(frame)["suggestion"] is None
 
 
+def test_a_domain_that_is_known_to_be_none_is_no_slip() -> None:
+    known = "\n".join(f"2025-01-07 09:00 delivery {name}@bigmail.example" for name in "abc")
+    lost = "2025-01-07 09:00 bounce ann@bigmall.example 550 5.1.1 User unknown"
+    found = offenders(bounces(f"{known}\n{lost}"), at_least=1, no_typos=["Bigmall.example"])
+    assert found["suggestion"].to_list() == [None]
+
+
+def test_the_row_says_for_how_long() -> None:
+    found = offenders(weeks("dsbbs"), as_of=at("2025-01-20 12:00"), at_least=1).row(0, named=True)
+    assert found["first_failure"] == at("2025-01-09 09:00")
+    assert (found["days_failing"], found["days_since_delivery"]) == (11, 13)
+
+
 def test_a_few_addresses_make_most_of_the_bounces() -> None:
     frame = pl.DataFrame({"mailings_bounced": [1] * 50 + [50] + [1] * 549})
     points = pareto(frame)

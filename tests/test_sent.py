@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from bouncekit.alerts import alerts
 from bouncekit.errors import BouncekitError
-from bouncekit.incidents import alerts
 from bouncekit.offenders import offenders
 from bouncekit.policy import decide
 from bouncekit.sent import match_sent

@@ -1,6 +1,6 @@
 """One function per chart: a finished frame in, an Altair chart out; how it looks is the theme's."""
 
-from bouncekit.charts.addresses import hygiene, pareto, streaks, timelines
+from bouncekit.charts.addresses import hygiene, pareto, revivals, streaks, timelines
 from bouncekit.charts.bounces import (
     categories,
     certainties,
@@ -11,12 +11,14 @@ from bouncekit.charts.bounces import (
 )
 from bouncekit.charts.data import MOST_ROWS
 from bouncekit.charts.decisions import funnel, policies
+from bouncekit.charts.providers import blocklists, incidents, providers
 from bouncekit.charts.replay import days_to_removal, rates_compared, removals, saved_and_lost
-from bouncekit.charts.sending import alerts, bounce_rate, incidents
+from bouncekit.charts.sending import alerts, bounce_rate
 
 __all__ = [
     "MOST_ROWS",
     "alerts",
+    "blocklists",
     "bounce_rate",
     "categories",
     "certainties",
@@ -30,8 +32,10 @@ __all__ = [
     "incidents",
     "pareto",
     "policies",
+    "providers",
     "rates_compared",
     "removals",
+    "revivals",
     "saved_and_lost",
     "streaks",
     "timelines",

@@ -7,6 +7,7 @@ from bouncekit.charts.data import (
     NUMBER,
     TEXT,
     TIME,
+    among,
     cut,
     epoch,
     finished,
@@ -21,6 +22,8 @@ from bouncekit.charts.parts import by_order, count_axis, rows_down, time_axis, t
 from bouncekit.theme import action_colour
 
 LONG_STREAK = 20
+MOST_CATEGORIES = 4
+REVIVAL_WIDTH = 150
 
 
 def pareto(frame: pl.DataFrame) -> alt.LayerChart:
@@ -142,4 +145,56 @@ def hygiene(frame: pl.DataFrame) -> alt.LayerChart:
         "Addresses by the number of sends after their first permanent failure"
         + cut(shown, data, by, "the first"),
         "Bars: the number of addresses by how often they were mailed after the first failure.",
+    )
+
+
+def revivals(frame: pl.DataFrame) -> alt.FacetChart:
+    """How many addresses took mail again, by weeks since they first failed (4 categories).
+
+    `frame`: category Enum, weeks, failed (addresses of the category), share Float64 (back until
+    then, 0 to 1), as `revivals.revivals` gives them.
+    """
+    needed = {"category": TEXT, "weeks": NUMBER, "failed": NUMBER, "share": NUMBER}
+    data = with_action(finished(frame, "revivals", needed)).sort("weeks")
+    top = data.group_by("category", "action").agg(pl.col("failed").max())
+    top = top.sort("failed", "category", descending=[True, False]).head(MOST_CATEGORIES)
+    shown = pl.concat(
+        [top.with_columns(weeks=0, share=0.0), among(data, top, "category")],
+        how="diagonal_relaxed",
+    )
+    shown = in_order(shown.select("category", "action", "weeks", "share"), "category")
+    ends = shown.filter(pl.col("weeks") == pl.col("weeks").max().over("category"))
+    ends = ends.unique("category", keep="last", maintain_order=True).join(
+        top.select("category", "failed"), on="category", maintain_order="left"
+    )
+    ends = ends.select(
+        "category", label=pl.format("{} of {}", per_cent("share"), thousands("failed"))
+    )
+    # A step has a width: the last one, too.
+    after = shown.group_by("category", maintain_order=True).last().with_columns(pl.col("weeks") + 1)
+    shown = pl.concat([shown, after.select(shown.columns)])
+    back = shown["share"].max()
+    x = alt.X("weeks:Q", title="weeks since it failed", scale=alt.Scale(nice=False))
+    percent = alt.Axis(format="%", tickCount=4)
+    room = alt.Scale(domain=[0, 1.2 * (back if isinstance(back, float) and back else 1)])
+    areas = alt.Chart().mark_area(interpolate="step-after")
+    names = alt.Chart().mark_text(style="corner").transform_filter("datum.weeks == 0")
+    layers = alt.layer(
+        areas.encode(
+            x,
+            alt.Y("share:Q", title="back until then", axis=percent, scale=room),
+            action_colour(shown["action"]),
+        ),
+        names.encode(text="label:N", x=alt.value(0), y=alt.value(0)),
+        data=shown.join(ends, on="category", how="left", maintain_order="left"),
+    ).properties(width=REVIVAL_WIDTH, height=150)
+    chart: alt.FacetChart = layers.facet(
+        column=alt.Column("category:N", sort=by_order(), title=None)
+    )
+    return titled(
+        chart,
+        "Who comes back",
+        "Share of the addresses that took or opened mail again, by their first failure"
+        + cut(top, data, "category"),
+        "Rising lines, a panel a category: the share of failed addresses that took mail again.",
     )

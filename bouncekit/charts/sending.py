@@ -1,4 +1,4 @@
-"""How the sending fares: bounce rates, incidents, alerts."""
+"""How the sending fares: bounce rates, alerts."""
 
 from typing import Final
 
@@ -10,7 +10,6 @@ from bouncekit.charts.data import (
     PERIOD,
     TEXT,
     TIME,
-    among,
     cut,
     epoch,
     finished,
@@ -20,7 +19,7 @@ from bouncekit.charts.data import (
     with_action,
 )
 from bouncekit.charts.parts import by_order, rows_down, time_axis, titled
-from bouncekit.theme import action_colour, unknown_user_shade
+from bouncekit.theme import action_colour
 
 # Amazon SES puts an account under review at 5 % bounces and may pause it at 10 %
 # (Amazon SES, questions and answers on its sending review process).
@@ -60,34 +59,6 @@ def bounce_rate(frame: pl.DataFrame) -> alt.LayerChart:
         "Bounces as a share of sends, and the limits of Amazon SES"
         + cut(shown, data, "mailing", "the latest"),
         "A line: the share of each mailing that bounced, with the limits of 5 and 10 per cent.",
-    )
-
-
-def incidents(frame: pl.DataFrame) -> alt.Chart:
-    """Hours in which a provider said "unknown user" more often than it does.
-
-    `frame`: time Datetime (the hour), provider String (in the order to show), share Float64 (of
-    unknown_user among the hour's events, 0 to 1), events UInt32. At most 20 providers and the
-    latest 1,200 hours of theirs are shown.
-    """
-    needed = {"time": TIME, "provider": TEXT, "share": NUMBER, "events": NUMBER}
-    data = finished(frame, "incidents", needed)
-    top = data.select("provider").unique(maintain_order=True).head(20)
-    shown = in_order(among(data, top, "provider"), "provider").sort("time").tail(1_200)
-    hours = alt.X(
-        "utcyearmonthdatehours(time):T", title="time (UTC)", axis=alt.Axis(format="%b %d %H:00")
-    )
-    chart: alt.Chart = (
-        alt.Chart(shown.with_columns(epoch("time")))
-        .mark_rect()
-        .encode(hours, rows_down("provider"), unknown_user_shade())
-    )
-    return titled(
-        chart,
-        "When a provider suddenly knew nobody",
-        "Share of unknown_user among each hour's events"
-        + cut(shown, data, "provider", "the first"),
-        "A strip for each provider: the share of unknown users in each hour.",
     )
 
 

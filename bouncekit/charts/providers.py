@@ -1,0 +1,112 @@
+"""Provider by provider: faults over time, outages, blocklists."""
+
+import altair as alt
+import polars as pl
+
+from bouncekit.charts.data import (
+    NUMBER,
+    TEXT,
+    TIME,
+    among,
+    cut,
+    epoch,
+    finished,
+    in_order,
+    latest,
+    most,
+    ranked,
+    summed,
+)
+from bouncekit.charts.parts import by_order, rows_down, time_axis, titled
+from bouncekit.schema import FAULTS
+from bouncekit.theme import PALETTE, fault_colour, unknown_user_shade
+
+MOST_PROVIDERS = 9  # three rows of panels
+MOST_BLOCKLISTS = 6
+PANEL = {"width": 160, "height": 80}
+FEW_TICKS = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
+
+
+def providers(frame: pl.DataFrame) -> alt.FacetChart:
+    """Whose fault the bounces were at each provider, over time (9 providers, 104 weeks).
+
+    `frame`: week Date, provider String, fault Enum, events UInt32.
+    """
+    needed = {"week": TIME, "provider": TEXT, "fault": TEXT, "events": NUMBER}
+    data = summed(finished(frame, "providers", needed).drop_nulls("provider"), "events")
+    top = most(data, "provider", MOST_PROVIDERS)
+    shown = top.select("provider").join(data, on="provider", maintain_order="left_right")
+    shown = ranked(latest(shown, "week", 104), "fault", FAULTS)
+    shown = top.select("provider").join(shown, on="provider", maintain_order="left_right")
+    bars = alt.Chart(in_order(shown, "provider").with_columns(epoch("week"))).mark_bar(width=4)
+    chart: alt.FacetChart = (
+        bars.encode(
+            time_axis("week", "").axis(tickCount=2, format="%b %Y", title=None),
+            alt.Y("events:Q", title=None, axis=FEW_TICKS),
+            fault_colour(shown["fault"]),
+            order="rank:Q",
+        )
+        .properties(**PANEL)
+        .facet(facet=alt.Facet("provider:N", sort=by_order(), title=None), columns=3)
+        .resolve_scale(y="independent")
+    )
+    return titled(
+        chart,
+        "Whose fault the bounces were, provider by provider",
+        "Events by week, each panel with a scale of its own" + cut(top, data, "provider"),
+        "Stacked bars, a panel a provider: the number of events by week, divided by fault.",
+    )
+
+
+def incidents(frame: pl.DataFrame) -> alt.Chart:
+    """Hours in which a provider said "unknown user" more often than it does.
+
+    `frame`: time Datetime (the hour), provider String (in the order to show), share Float64 (of
+    addresses called unknown, among those tried in the hour, 0 to 1), events UInt32 (those tried).
+    Only the hours of the frame are shown, side by side: at most 20 providers, and the latest 48.
+    """
+    needed = {"time": TIME, "provider": TEXT, "share": NUMBER, "events": NUMBER}
+    data = finished(frame, "incidents", needed)
+    top = data.select("provider").unique(maintain_order=True).head(20)
+    shown = latest(in_order(among(data, top, "provider"), "provider"), "time", 48)
+    hours = alt.X(
+        "utcyearmonthdatehours(time):O", title="hour (UTC)", axis=alt.Axis(format="%b %d %H:00")
+    )
+    chart: alt.Chart = (
+        alt.Chart(shown.with_columns(epoch("time")))
+        .mark_rect()
+        .encode(hours, rows_down("provider"), unknown_user_shade())
+    )
+    return titled(
+        chart,
+        "When a provider suddenly knew nobody",
+        "Share of the addresses tried in an hour that were called unknown"
+        + cut(shown, data, "provider", "the first"),
+        "A strip for each provider: the share of unknown users in each hour.",
+    )
+
+
+def blocklists(frame: pl.DataFrame) -> alt.FacetChart:
+    """Whom each blocklist kept from their mail, day by day (6 blocklists, the latest 366 days).
+
+    `frame`: blocklist String (in the order to show), day Date, recipients UInt32.
+    """
+    needed = {"blocklist": TEXT, "day": TIME, "recipients": NUMBER}
+    data = finished(frame, "blocklists", needed)
+    top = data.select("blocklist").unique(maintain_order=True).head(MOST_BLOCKLISTS)
+    shown = latest(in_order(among(data, top, "blocklist"), "blocklist"), "day", 366)
+    bars = alt.Chart(shown.with_columns(epoch("day")))
+    bars = bars.mark_bar(width=6, color=PALETTE["fix_sender"])
+    chart: alt.FacetChart = (
+        bars.encode(
+            time_axis("day", "day (UTC)"), alt.Y("recipients:Q", title=None, axis=FEW_TICKS)
+        )
+        .properties(height=PANEL["height"])
+        .facet(row=alt.Row("blocklist:N", sort=by_order(), title=None))
+    )
+    return titled(
+        chart,
+        "Which blocklists kept mail from its readers",
+        "Addresses refused by day, for each blocklist" + cut(shown, data, "blocklist", "the first"),
+        "Bars over time, a panel a blocklist: the number of addresses refused on each day.",
+    )
