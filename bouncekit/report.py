@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from importlib.resources import files
 from os import PathLike
@@ -165,27 +166,31 @@ def _pages(
     draft: Path, frame: pl.DataFrame, parameters: dict[str, Any], *, progress: bool
 ) -> list[tuple[str, str]]:
     """Run each notebook and write it as HTML; give (file, title) of each page."""
-    pages = []
     with tempfile.TemporaryDirectory() as place:
         export = Path(place) / "export.parquet"
         frame.write_parquet(export)
-        for notebook in _with_progress(notebooks.all_notebooks(), progress):
-            given = {"EXPORT": [str(export)], **parameters}
+        given = {"EXPORT": [str(export)], **parameters}
+
+        def page(notebook: Path) -> tuple[str, str]:
             content = notebooks.run_with(notebook, given, Path(place) / notebook.name)
-            page = f"{notebook.stem}.html"
             title, html = _html(content)
-            (draft / page).write_text(html, encoding="utf-8")
-            pages.append((page, title))
-    return pages
+            (draft / f"{notebook.stem}.html").write_text(html, encoding="utf-8")
+            return f"{notebook.stem}.html", title
+
+        paths = notebooks.all_notebooks()
+        return list(_with_progress(notebooks.side_by_side(page, paths), len(paths), progress))
 
 
-def _with_progress(items: list[Path], progress: bool) -> Any:
+def _with_progress(
+    pages: Iterable[tuple[str, str]], count: int, progress: bool
+) -> Iterable[tuple[str, str]]:
     if not progress or not sys.stderr.isatty():
-        return items
+        return pages
     from rich.console import Console
     from rich.progress import track
 
-    return track(items, "Running the notebooks", console=Console(stderr=True))
+    console = Console(stderr=True)
+    return track(pages, "Running the notebooks", total=count, console=console)
 
 
 def _html(content: Any) -> tuple[str, str]:

@@ -65,6 +65,7 @@ SMALLEST_DOT = 36  # in square pixels: a ring that is seen to be hollow
 PIXELS_PER_INCH = 144  # twice the display size of 72
 
 ROWS, COLUMNS, TEXT_LENGTH = 10, 12, 80  # the most a table shows
+FEW_COLUMNS, SENTENCE_LENGTH = 3, 400  # a table of so few columns has room for whole sentences
 
 
 def theme() -> dict[str, Any]:
@@ -278,7 +279,8 @@ def table(frame: pl.DataFrame, *, masked: bool = True) -> dict[str, str]:
     """A frame as text/html and text/plain: the first rows and columns, and what was cut.
 
     Numbers have thousands separators, shares and rates (columns named so, or ending so) are per
-    cent, times are UTC to the minute. Text is escaped, on one line, and at most 80 characters.
+    cent, times are UTC to the minute. Text is escaped, on one line, and at most 80 characters;
+    a table of few columns has room for whole sentences.
 
     >>> frame = pl.DataFrame({"recipient": ["ann@example.org"], "share": [0.25]})
     >>> print(table(frame)["text/plain"])
@@ -286,8 +288,9 @@ def table(frame: pl.DataFrame, *, masked: bool = True) -> dict[str, str]:
     a***@e***.org  25.0 %
     """
     top = frame.head(ROWS).select(frame.columns[:COLUMNS])
+    longest = TEXT_LENGTH if frame.width > FEW_COLUMNS else SENTENCE_LENGTH
     cells = {
-        column.name: [_cell(value, column.name) for value in column]
+        column.name: [_cell(value, column.name, longest) for value in column]
         for column in (mask(top) if masked else top)
     }
     numeric = {name for name, dtype in top.schema.items() if dtype.is_numeric()}
@@ -307,7 +310,7 @@ def _note(frame: pl.DataFrame) -> str:
     return " · ".join(notes)
 
 
-def _cell(value: Any, name: str) -> str:
+def _cell(value: Any, name: str, longest: int) -> str:
     """One value as people write it."""
     match value:
         case None:
@@ -327,11 +330,13 @@ def _cell(value: Any, name: str) -> str:
         case timedelta():
             return _duration(value)
         case pl.Series() | list():
-            return _one_line(", ".join(_cell(item, name) for item in value))
+            listed = ", ".join(_cell(item, name, longest) for item in value)
+            return _one_line(listed, longest)
         case dict():
-            return _one_line(", ".join(f"{key} {_cell(item, key)}" for key, item in value.items()))
+            fields = ", ".join(f"{key} {_cell(item, key, longest)}" for key, item in value.items())
+            return _one_line(fields, longest)
         case _:
-            return _one_line(str(value))
+            return _one_line(str(value), longest)
 
 
 def _duration(span: timedelta) -> str:
@@ -349,12 +354,12 @@ def _duration(span: timedelta) -> str:
     return ("-" if span < timedelta() else "") + " ".join(shown)
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = TEXT_LENGTH) -> str:
     """Text without line breaks, terminal escapes and characters that turn the reading direction."""
     # A hostile text is cut before it is looked at: it may be megabytes long.
-    words = " ".join(text[: 4 * TEXT_LENGTH].split())
+    words = " ".join(text[: 4 * longest].split())
     clean = "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in words)
-    return clean if len(clean) <= TEXT_LENGTH else clean[: TEXT_LENGTH - 1] + "…"
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
 def _html(cells: dict[str, list[str]], numeric: set[str], note: str) -> str:

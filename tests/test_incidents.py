@@ -276,11 +276,12 @@ def test_problems_name_the_worst_and_count_the_others() -> None:
 
 def test_blocklistings_are_counted_by_day() -> None:
     frame = bounces(
-        ALERTS + "2025-03-08 09:00 bounce a@x.example 554 5.7.1 Your IP address is blacklisted"
+        ALERTS + "2025-03-08 09:00 bounce a@x.example 554 5.7.1 Service refused, see the RBL"
     )
     found = blocklistings(frame)
     assert found["blocklist"].to_list() == ["Spamhaus ZEN", "Spamhaus ZEN", "not named"]
-    assert found["recipients"].to_list() == [2, 1, 1]
+    assert found["day"].dt.day().to_list() == [1, 8, 8]
+    assert found["recipients"].to_list() == [1, 1, 1]
 
 
 def test_the_hours_around_an_incident_show_the_culprit_first_and_others_beside_it() -> None:

@@ -178,12 +178,18 @@ def test_outside_a_notebook_only_charts_change(monkeypatch: pytest.MonkeyPatch) 
         ("examples", ["one", "two"], "one, two"),
         ("top", {"events": 1200, "share": 0.5}, "events 1,200, share 50.0 %"),
         ("reply", "550  no\r\nsuch\u202euser", "550 no such�user"),
-        ("reply", "x" * 200, "x" * 79 + "…"),
+        ("reply", "x" * 500, "x" * 399 + "…"),
     ],
 )
 def test_values_are_shown_as_people_write_them(name: str, value: object, shown: str) -> None:
     text = theme.table(pl.DataFrame({name: [value]}))["text/plain"]
     assert text.splitlines()[1].strip() == shown
+
+
+def test_a_table_of_many_columns_has_no_room_for_sentences() -> None:
+    row = {"a": 1, "b": 2, "c": 3, "because": "x" * 200}
+    text = theme.table(pl.DataFrame([row]))["text/plain"]
+    assert text.splitlines()[1].split() == ["1", "2", "3", "x" * 79 + "…"]
 
 
 def test_numbers_stand_right_under_a_header_that_says_its_scope() -> None:
