@@ -82,7 +82,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th style='text-align:left'>{heading}</th>"
+            f"<tr><th scope='row' style='text-align:left'>{heading}</th>"
             f"<td style='text-align:left'>{html.escape(said)}</td></tr>"
             for heading, said in self.lines
         )

@@ -26,15 +26,16 @@ def decide(
     policy: str | PathLike[str] | Policy = "article",
     *,
     as_of: datetime | None = None,
-    guard: bool = True,
+    guard: bool | pl.DataFrame = True,
     sent: Sent | None = None,
 ) -> pl.DataFrame:
     """Give a verdict on each recipient of a classified frame, with the reason in words.
 
     `policy` is a name of `policies()`, a TOML file or a Policy. Nothing after `as_of` (default:
-    the last event) is used. With `guard`, removals that rest on an incident become `hold`.
-    With `sent` (a table or file of what was sent, see `match_sent`), events of messages that nobody
-    sent count for nothing.
+    the last event) is used. With `guard`, removals that rest on an incident become `hold`; who
+    decides by several policies finds the incidents once: `guard=outage_windows(frame)`. With `sent`
+    (a table or file of what was sent, see `match_sent`), events of messages that nobody sent count
+    for nothing.
 
     Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
     because (String, a sentence), category (Category, of the last strike, or `complaint` where that
@@ -53,7 +54,9 @@ def decide(
         [_per_recipient(history, chosen), _bounced(history), _usual_gap(history)],
         engine="streaming",
     )
-    outages = outage_windows(frame, as_of=as_of).lazy() if guard else _no_incidents()
+    if guard is True:
+        guard = outage_windows(frame, as_of=as_of)
+    outages = _no_incidents() if guard is False else guard.lazy()
     strikes = counted(bounced.lazy(), recipients.lazy(), chosen, outages)
     if chosen.by_share:
         strikes = _by_share(strikes, history)

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterable
+from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from os import PathLike
@@ -17,24 +19,27 @@ import polars as pl
 from jinja2 import Environment
 
 from bouncekit import charts, notebooks
-from bouncekit.alerts import alerts, problems
+from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
 from bouncekit.counts import distribution, unclassified
+from bouncekit.domains import faults_by_provider
 from bouncekit.errors import BouncekitError
 from bouncekit.files import without_formulas
 from bouncekit.history import last_event, rates
-from bouncekit.incidents import incidents
+from bouncekit.incidents import hours, incidents
 from bouncekit.mask import mask
 from bouncekit.offenders import hygiene, offenders, pareto
 from bouncekit.own_rules import own_phrases
 from bouncekit.policy import decide
+from bouncekit.revivals import revivals
 from bouncekit.suppress import write_suppressions
-from bouncekit.theme import table, use_theme
+from bouncekit.theme import ROWS, table, use_theme
 
 if TYPE_CHECKING:
     from bouncekit.read import Reading
 
 MANIFEST = "manifest.json"
+MOST_REMOVALS = 200  # that the first page shows; remove.csv has all
 
 
 def write_report(
@@ -131,6 +136,7 @@ def _fill(
             "faults": _table(distribution(bounces, by="fault"), masked),
             "incidents": _table(found["incidents"], masked),
             "verdicts": _table(_verdicts(decisions), masked),
+            "removals": _table(_removals(decisions), masked, MOST_REMOVALS),
             "unclassified": _table(found["unclassified"].drop("example").head(10), masked),
         },
     )
@@ -148,6 +154,10 @@ def _charts(folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame) -> dic
         "bounce_rate": (charts.bounce_rate, by_mailing),
         "pareto": (charts.pareto, pareto(repeated) if repeated.height else repeated),
         "hygiene": (charts.hygiene, hygiene(repeated)),
+        "revivals": (charts.revivals, revivals(bounces)),
+        "providers": (charts.providers, faults_by_provider(bounces)),
+        "blocklists": (charts.blocklists, blocklistings(bounces)),
+        "incidents": (charts.incidents, hours(bounces)),
         "alerts": (charts.alerts, problems(alerts(bounces)).head(10)),
         "funnel": (charts.funnel, verdicts.sort("verdict", "category")),
     }
@@ -219,8 +229,13 @@ def _output(output: Any) -> dict[str, str]:
     return {"text": text}
 
 
-def _table(frame: pl.DataFrame, masked: bool) -> str:
-    return table(frame, masked=masked)["text/html"] if frame.height else ""
+def _table(frame: pl.DataFrame, masked: bool, rows: int = ROWS) -> str:
+    return table(frame, masked=masked, rows=rows)["text/html"] if frame.height else ""
+
+
+def _removals(decisions: pl.DataFrame) -> pl.DataFrame:
+    removed = decisions.filter(pl.col("verdict") == "remove")
+    return removed.select("recipient", "category", "because")
 
 
 def _verdicts(decisions: pl.DataFrame) -> pl.DataFrame:
@@ -259,5 +274,10 @@ def _template(name: str) -> Any:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     folder = files("bouncekit").joinpath("templates")
     style = folder.joinpath("style.css").read_text(encoding="utf-8")
+    script = folder.joinpath("tables.js").read_text(encoding="utf-8")
     environment.globals["style"] = style
+    environment.globals["script"] = script
+    # The pages run this script and no other, whatever an export holds (CSP level 2, §4.2.4).
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    environment.globals["script_hash"] = f"sha256-{digest}"
     return environment.from_string(folder.joinpath(name).read_text(encoding="utf-8"))

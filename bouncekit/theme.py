@@ -275,8 +275,8 @@ def _title(spec: dict[str, Any]) -> str:
     return " ".join(text) if isinstance(text, list) else str(text)
 
 
-def table(frame: pl.DataFrame, *, masked: bool = True) -> dict[str, str]:
-    """A frame as text/html and text/plain: the first rows and columns, and what was cut.
+def table(frame: pl.DataFrame, *, masked: bool = True, rows: int = ROWS) -> dict[str, str]:
+    """A frame as text/html and text/plain: the first `rows` and columns, and what was cut.
 
     Numbers have thousands separators, shares and rates (columns named so, or ending so) are per
     cent, times are UTC to the minute. Text is escaped, on one line, and at most 80 characters;
@@ -287,22 +287,26 @@ def table(frame: pl.DataFrame, *, masked: bool = True) -> dict[str, str]:
     recipient       share
     a***@e***.org  25.0 %
     """
-    top = frame.head(ROWS).select(frame.columns[:COLUMNS])
+    top = frame.head(rows).select(frame.columns[:COLUMNS])
     longest = TEXT_LENGTH if frame.width > FEW_COLUMNS else SENTENCE_LENGTH
     cells = {
         column.name: [_cell(value, column.name, longest) for value in column]
         for column in (mask(top) if masked else top)
     }
     numeric = {name for name, dtype in top.schema.items() if dtype.is_numeric()}
-    note = _note(frame)
-    return {"text/html": _html(cells, numeric, note), "text/plain": _text(cells, numeric, note)}
+    times = {name for name, dtype in top.schema.items() if dtype.is_temporal()}
+    note = _note(frame, rows)
+    return {
+        "text/html": _html(cells, numeric, times, note),
+        "text/plain": _text(cells, numeric, note),
+    }
 
 
-def _note(frame: pl.DataFrame) -> str:
+def _note(frame: pl.DataFrame, rows: int) -> str:
     """What the table leaves out, and the zone of its times."""
     notes = []
-    if frame.height > ROWS or not frame.height:
-        notes.append(f"{min(frame.height, ROWS)} of {frame.height:,} rows")
+    if frame.height > rows or not frame.height:
+        notes.append(f"{min(frame.height, rows)} of {frame.height:,} rows")
     if frame.width > COLUMNS:
         notes.append(f"{COLUMNS} of {frame.width:,} columns")
     if any(isinstance(dtype, pl.Datetime) and dtype.time_zone for dtype in frame.dtypes[:COLUMNS]):
@@ -362,9 +366,10 @@ def _one_line(text: str, longest: int = TEXT_LENGTH) -> str:
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
-def _html(cells: dict[str, list[str]], numeric: set[str], note: str) -> str:
+def _html(cells: dict[str, list[str]], numeric: set[str], times: set[str], note: str) -> str:
     """A plain table that screen readers follow: column headers with a scope, a caption."""
     align = {name: "right" if name in numeric else "left" for name in cells}
+    align |= dict.fromkeys(times, "left;white-space:nowrap")
     head = "".join(
         f'<th scope="col" style="text-align:{align[name]}">{escape(_one_line(name))}</th>'
         for name in cells
