@@ -66,7 +66,7 @@ def backtest(
     BouncekitError for unknown policies, doubled names and frames that cannot be counted.
     """
     chosen = _chosen(policies)
-    history = _history(frame)
+    history = history_of(frame)
     removed = removals(frame, chosen, history=history, guard=guard)
     mailed = mailings(history, removed, chosen)
     names = pl.DataFrame({"policy": [policy.name for policy in chosen]}, {"policy": pl.String})
@@ -114,7 +114,7 @@ def removals(
     days (Float64: since its first recipient failure). Sorted by policy as given, then recipient.
     """
     chosen = _chosen(policies)
-    history = _history(frame) if history is None else history
+    history = history_of(frame) if history is None else history
     reviews = _reviews(frame, history)
     known = _placed(frame, reviews, guard)
     found = [
@@ -158,7 +158,7 @@ def removals(
 def mailings(history: pl.DataFrame, removed: pl.DataFrame, policies: Policies) -> pl.DataFrame:
     """Give what each policy would have done to each mailing, in the order of sending.
 
-    Takes the history of `by_mailing` with `place`, and the frame of `removals`. Columns: policy,
+    Takes the frames of `history_of` and `removals`. Columns: policy,
     mailing (String), start (Datetime), sends, bounces (UInt32: as they were), removals (UInt32:
     after this mailing), sends_saved, bounces_avoided (UInt32), rate (Float64: of what remains).
     """
@@ -225,8 +225,12 @@ def _chosen(policies: Policies) -> list[Policy]:
     return chosen
 
 
-def _history(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """Give what became of each recipient's mailings, with the mailing's number in `place`."""
+def history_of(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Give what became of each recipient's mailings (see `by_mailing`).
+
+    Columns: recipient, mailing_key, time, sent, bounced, delivered, last_alive, fault, place
+    (UInt32: number of the mailing in the order of sending, from 0).
+    """
     columns = ("recipient", "mailing_key", "time", "sent", "bounced", "delivered", "last_alive")
     history = by_mailing(events(frame)).select(*columns, "fault").collect(engine="streaming")
     order = history.group_by("mailing_key").agg(pl.col("sent").min()).sort("sent", "mailing_key")

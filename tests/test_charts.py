@@ -1,11 +1,14 @@
 """Charts, by their specs: what is on the axes, in which order, in which colours, and how much."""
 
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -231,6 +234,17 @@ def test_a_missing_or_wrong_column_is_named(name: str) -> None:
         spec(name, frame(name).drop(column))
     with pytest.raises(BouncekitError, match=f"charts.{name}: column '{column}' is Binary"):
         spec(name, frame(name).with_columns(pl.lit(b"").alias(column)))
+
+
+def test_every_chart_has_its_picture_in_the_gallery() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    page = (docs / "charts.md").read_text(encoding="utf-8")
+    assert set(re.findall("^## (.+)$", page, re.M)) == set(FRAMES)
+    assert set(FRAMES) | {"MOST_ROWS"} == set(charts.__all__)
+    for name in FRAMES:
+        assert str(inspect.getdoc(getattr(charts, name))) in page
+        assert f"](charts/{name}.png)" in page
+        assert (docs / "charts" / f"{name}.png").stat().st_size > 5_000
 
 
 def hashes() -> list[str]:

@@ -1,9 +1,13 @@
 """The notebooks keep to the rules that keep them readable and checkable."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
+import polars as pl
 import pytest
 
 from bouncekit import notebooks
@@ -86,6 +90,29 @@ def test_the_rule_that_is_shown_works(tmp_path: Path) -> None:
     (reply,) = re.findall(r'= "(.+)"', rule)
     assert explain(reply).category == "unclassified"
     assert explain(reply, rules=str(path)).category == "policy_refused"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_one_changed_value_in_the_data_is_noticed(changed: bool, tmp_path: Path) -> None:
+    what = "01-what-bounced.ipynb"
+    for part in ("data", "notebooks"):
+        (tmp_path / part).mkdir()
+    shutil.copy(FOLDER / what, tmp_path / "notebooks")
+    export = FOLDER.parent / "data" / "newsletter.csv.zst"
+    frame = pl.read_csv(export, infer_schema=False)
+    event = pl.when(pl.int_range(pl.len()) == 1_000).then(pl.lit("unsubscribe")).otherwise("event")
+    told = frame.with_columns(event=event) if changed else frame
+    assert frame["event"][1_000] == "delivered"
+    told.write_csv(tmp_path / "data" / "newsletter.csv.zst", compression="zstd")
+    options = ["--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, tmp_path / "notebooks" / what],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == changed, run.stdout
+    assert ("delivery     458,22" in run.stdout) == changed
 
 
 EXPORTS = {

@@ -146,3 +146,34 @@ def test_it_does_not_replace_what_is_no_report(tmp_path: Path) -> None:
     (tmp_path / "taxes").mkdir()
     with pytest.raises(BouncekitError, match="no report of bouncekit"):
         write_report(load(tmp_path / "export.csv"), tmp_path / "taxes")
+
+
+SES = {
+    "notificationType": "Bounce",
+    "bounce": {
+        "bounceType": "Permanent",
+        "bounceSubType": "General",
+        "timestamp": "2024-03-01T10:00:00.123Z",
+        "bouncedRecipients": [
+            {"emailAddress": "ann@example.org", "diagnosticCode": "smtp; 550 5.1.1 User unknown"}
+        ],
+    },
+    "mail": {"messageId": "m1", "source": "news@example.com", "destination": ["ann@example.org"]},
+}
+SERVERS = Path(__file__).parent / "data" / "servers"
+
+
+@pytest.mark.parametrize("kind", ["SES webhooks", "Postfix log", "folder of mails"])
+def test_any_export_makes_a_report(kind: str, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    if kind == "SES webhooks":
+        export.write_text(json.dumps(SES) + "\n", encoding="utf-8")
+    elif kind == "Postfix log":
+        export.write_bytes((SERVERS / "postfix.log").read_bytes())
+    else:
+        export.mkdir()
+        mails = (SERVERS / "postfix.mbox").read_text(encoding="utf-8").split("\nFrom ")
+        for number, mail in enumerate(mails):
+            (export / f"{number}.eml").write_text(mail.partition("\n")[2], encoding="utf-8")
+    pages = write_report(load(export), tmp_path / "report").parent.glob("*.html")
+    assert len(list(pages)) == 1 + len(notebooks.all_notebooks())
