@@ -112,7 +112,7 @@ def test_one_changed_value_in_the_data_is_noticed(changed: bool, tmp_path: Path)
         check=False,
     )
     assert run.returncode == changed, run.stdout
-    assert ("delivery     458,22" in run.stdout) == changed
+    assert ("Cell outputs differ" in run.stdout) == changed
 
 
 EXPORTS = {
