@@ -23,7 +23,9 @@ from bouncekit.theme import PALETTE, fault_colour, unknown_user_shade
 
 MOST_PROVIDERS = 9  # three rows of panels
 MOST_BLOCKLISTS = 6
-PANEL = {"width": 160, "height": 80}
+PANEL = {"width": 150, "height": 80}
+SPACING = alt.RowColnumber(column=32, row=14)
+FEW_MONTHS = alt.Axis(title=None, tickCount=4, format="%Y-%m", labelOverlap=True)
 FEW_TICKS = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
 
 
@@ -41,13 +43,14 @@ def providers(frame: pl.DataFrame) -> alt.FacetChart:
     bars = alt.Chart(in_order(shown, "provider").with_columns(epoch("week"))).mark_bar(width=4)
     chart: alt.FacetChart = (
         bars.encode(
-            time_axis("week", "").axis(tickCount=2, format="%b %Y", title=None),
+            alt.X("week:T", axis=FEW_MONTHS, scale=alt.Scale(type="utc", padding=8)),
             alt.Y("events:Q", title=None, axis=FEW_TICKS),
             fault_colour(shown["fault"]),
             order="rank:Q",
         )
         .properties(**PANEL)
         .facet(facet=alt.Facet("provider:N", sort=by_order(), title=None), columns=3)
+        .properties(spacing=SPACING)
         .resolve_scale(y="independent")
     )
     return titled(

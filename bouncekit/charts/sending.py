@@ -70,7 +70,7 @@ def alerts(frame: pl.DataFrame) -> alt.LayerChart:
     """
     needed = {"category": TEXT, "provider": TEXT, "blocklist": TEXT, "recipients": NUMBER}
     data = finished(frame, "alerts", needed | {"first_seen": TIME, "last_seen": TIME})
-    name = pl.concat_str("category", "provider", "blocklist", separator=" · ", ignore_nulls=True)
+    name = pl.concat_str("category", "blocklist", "provider", separator=" · ", ignore_nulls=True)
     first = data.head(30).with_row_index("order", offset=1)
     shown = with_action(first).with_columns(epoch("first_seen"), epoch("last_seen"))
     range_shown = pl.col("last_seen").max() - pl.col("first_seen").min()
