@@ -7,9 +7,9 @@ from typing import Final
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.history import by_mailing, events
+from bouncekit.history import by_mailing, events, last_event
 from bouncekit.incidents import beside_outages
-from bouncekit.policy import Policy, decide, find_policy
+from bouncekit.policy import Policy, decisions, find_policy
 from bouncekit.schema import BOUNCES
 
 # States of a truth file: an address that is in one of the first takes mail; of those who left
@@ -299,10 +299,11 @@ def _removing_states(known: pl.DataFrame, states: pl.DataFrame, policy: Policy) 
         .rename({"state": "recipient"})
         .collect(engine="streaming")
     )
-    verdicts = decide(replayed, policy, guard=False)
     return (
-        verdicts.filter(pl.col("verdict") == "remove")
+        decisions(replayed, policy, last_event(replayed), None)
+        .filter(pl.col("verdict") == "remove")
         .select(state="recipient")
+        .collect(engine="streaming")
         .join(named, on="state")
         .group_by("recipient")
         .agg(pl.col("place").min())

@@ -48,35 +48,50 @@ def decide(
     if sent is not None:
         frame = match_sent(frame, sent)
     as_of = as_of or last_event(frame)
-    # What several counts need is counted once: the engine would do it anew for each.
-    history = by_mailing(events(frame, as_of), weight(chosen)).collect(engine="streaming").lazy()
-    recipients, bounced, usual_gap = pl.collect_all(
-        [_per_recipient(history, chosen), _bounced(history), _usual_gap(history)],
-        engine="streaming",
-    )
     if guard is True:
         guard = outage_windows(frame, as_of=as_of)
-    outages = _no_incidents() if guard is False else guard.lazy()
-    strikes = counted(bounced.lazy(), recipients.lazy(), chosen, outages)
-    if chosen.by_share:
+    outages = None if guard is False else guard
+    ordered = decisions(frame, chosen, as_of, outages).sort("verdict", "recipient")
+    return tell_unmatched(ordered.collect(engine="streaming"), frame)
+
+
+def decisions(
+    frame: pl.DataFrame | pl.LazyFrame,
+    policy: Policy,
+    as_of: datetime | None,
+    outages: pl.DataFrame | None,
+) -> pl.LazyFrame:
+    """Give the rows of `decide` in any order, lazily: who wants no sentences has none written.
+
+    `outages` are the windows of `outage_windows`, None to decide without the guard.
+    """
+    # What several counts need is counted once: the engine would do it anew for each.
+    history = by_mailing(events(frame, as_of), weight(policy)).collect(engine="streaming").lazy()
+    recipients, bounced, usual_gap = pl.collect_all(
+        [_per_recipient(history, policy), _bounced(history), _usual_gap(history)],
+        engine="streaming",
+    )
+    held = _no_incidents() if outages is None else outages.lazy()
+    strikes = counted(bounced.lazy(), recipients.lazy(), policy, held)
+    if policy.by_share:
         strikes = _by_share(strikes, history)
-    decisions = (
+    return (
         recipients.lazy()
         .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
         .join(strikes, on="recipient", how="left")
         .join(usual_gap.lazy(), how="cross")
-        .with_columns(pl.col(_NUMBERS).fill_null(0), threshold=_threshold(chosen))
+        .with_columns(pl.col(_NUMBERS).fill_null(0), threshold=_threshold(policy))
         .with_columns(
-            until=_end_of_pause(chosen), is_enough=_is_enough(chosen, "allowed", "strike")
+            until=_end_of_pause(policy), is_enough=_is_enough(policy, "allowed", "strike")
         )
-        .with_columns(verdict=_verdict(chosen))
-        .pipe(_worst_run, chosen)
+        .with_columns(verdict=_verdict(policy))
+        .pipe(_worst_run, policy)
         .with_columns(is_over=_is_over(as_of))
         .with_columns(
             verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
-        .pipe(_complaints_first, chosen)
-        .with_columns(because=because(chosen), policy=pl.lit(chosen.name))
+        .pipe(_complaints_first, policy)
+        .with_columns(because=because(policy), policy=pl.lit(policy.name))
         .with_columns(until=pl.when(pl.col("verdict") == "pause").then("until"))
         .select(
             "recipient",
@@ -96,10 +111,7 @@ def decide(
             "reply",
             "rule",
         )
-        .sort("verdict", "recipient")
-        .collect(engine="streaming")
     )
-    return tell_unmatched(decisions, frame)
 
 
 def _per_recipient(history: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:

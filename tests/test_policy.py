@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
+from bouncekit.incidents import outage_windows
 from bouncekit.policy import Policy, decide, policies, presets
 from bouncekit.schema import CATEGORIES_BY_FAULT, VERDICTS
 
@@ -430,7 +431,7 @@ def test_a_strike_in_an_outage_is_no_second_strike() -> None:
 
 def test_without_the_guard_an_outage_removes() -> None:
     frame = big_list({1: "dddd", 8: "dddd", 15: "dduu"})
-    for guard, verdict in ((True, "hold"), (False, "remove")):
+    for guard, verdict in ((True, "hold"), (outage_windows(frame), "hold"), (False, "remove")):
         counted = dict(decide(frame, guard=guard)["verdict"].value_counts().iter_rows())
         assert counted == {verdict: 20, "keep": 20}
 
