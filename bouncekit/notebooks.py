@@ -46,27 +46,30 @@ def side_by_side(work: Callable[[Path], Result], paths: Iterable[Path]) -> Itera
         yield from pool.map(in_thread, paths)
 
 
-def run_with(notebook: Path, parameters: dict[str, Any], output: Path) -> Any:
-    """Run a notebook with parameters, write it to `output`, and give its content.
+def run_with(notebook: Path, parameters: dict[str, Any], folder: Path) -> Any:
+    """Run a notebook with parameters in a folder and give its content.
 
     Raises BouncekitError naming the notebook and the first line of the trouble.
     """
+    import nbformat
+
     papermill = _lab("papermill")
     try:
+        # Two run at once: papermill may open no file and get no `cwd`, since for both it changes
+        # the directory of the whole process.
         return papermill.execute_notebook(
-            notebook,
-            output,
+            nbformat.read(notebook, as_version=4),
+            None,
             parameters=parameters,
             kernel_name="python3",
             progress_bar=False,
             extra_arguments=_QUIET,
-            # `cwd` would change the directory of the whole process, and two run at once.
-            resources={"metadata": {"path": str(output.parent)}},
+            resources={"metadata": {"path": str(folder)}},
         )
     except papermill.PapermillExecutionError as problem:
         raise BouncekitError(
-            f"{notebook.name} stopped: {problem.ename}: {problem.evalue}; the half-run notebook "
-            f"was {output.name}."
+            f"{notebook.name} stopped: {problem.ename}: {problem.evalue}; 'bouncekit lab' opens it "
+            "on the same export, to look at the cell."
         ) from None
 
 

@@ -121,7 +121,8 @@ def _fill(
     for name, frame in found.items():
         shown = mask(frame) if masked else frame
         without_formulas(shown).write_csv(draft / f"{name}.csv")
-    pictures = _charts(draft / "charts", bounces, decisions)
+    to_mend = problems(found["alerts"])
+    pictures = _charts(draft / "charts", bounces, decisions, to_mend)
     parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
     pages = _pages(draft, reading.frame, parameters, progress=progress)
     manifest = _manifest(reading, policy, rules, decisions, bounces)
@@ -131,7 +132,7 @@ def _fill(
         manifest=manifest,
         pictures=pictures,
         pages=pages,
-        problems=problems(found["alerts"]).to_dicts(),
+        problems=to_mend.to_dicts(),
         tables={
             "faults": _table(distribution(bounces, by="fault"), masked),
             "incidents": _table(found["incidents"], masked),
@@ -143,7 +144,9 @@ def _fill(
     (draft / "index.html").write_text(index, encoding="utf-8")
 
 
-def _charts(folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame) -> dict[str, str]:
+def _charts(
+    folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame, to_mend: pl.DataFrame
+) -> dict[str, str]:
     """Write each chart that the frames have something for, and give its description by name."""
     folder.mkdir()
     repeated = offenders(bounces, at_least=1)
@@ -158,7 +161,7 @@ def _charts(folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame) -> dic
         "providers": (charts.providers, faults_by_provider(bounces)),
         "blocklists": (charts.blocklists, blocklistings(bounces)),
         "incidents": (charts.incidents, hours(bounces)),
-        "alerts": (charts.alerts, problems(alerts(bounces)).head(10)),
+        "alerts": (charts.alerts, to_mend.head(10)),
         "funnel": (charts.funnel, verdicts.sort("verdict", "category")),
     }
     drawn = {}
@@ -182,7 +185,7 @@ def _pages(
         given = {"EXPORT": [str(export)], **parameters}
 
         def page(notebook: Path) -> tuple[str, str]:
-            content = notebooks.run_with(notebook, given, Path(place) / notebook.name)
+            content = notebooks.run_with(notebook, given, Path(place))
             title, html = _html(content)
             (draft / f"{notebook.stem}.html").write_text(html, encoding="utf-8")
             return f"{notebook.stem}.html", title

@@ -1,5 +1,6 @@
 """The notebooks keep to the rules that keep them readable and checkable."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -128,7 +129,19 @@ def test_why_it_bounced_runs_on_an_export_without_times_mailings_or_failures(
     path = tmp_path / "export.csv"
     path.write_text(EXPORTS[export], encoding="utf-8")
     why = FOLDER / "02-why-it-bounced.ipynb"
-    ran = notebooks.run_with(why, {"EXPORT": [str(path)]}, tmp_path / why.name)
+    ran = notebooks.run_with(why, {"EXPORT": [str(path)]}, tmp_path)
     shown = str([cell.get("outputs") for cell in ran.cells])
     assert "Where the codes mislead" in shown
     assert "ann.lee" not in shown
+
+
+def test_a_notebook_runs_in_its_folder_and_moves_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = nbformat.v4.new_code_cell("import os; print(os.getcwd())")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "where.ipynb")
+    moves: list[object] = []
+    monkeypatch.setattr(os, "chdir", moves.append)
+    ran = notebooks.run_with(tmp_path / "where.ipynb", {}, tmp_path)
+    assert ran.cells[-1].outputs[0]["text"].strip() == str(tmp_path.resolve())
+    assert moves == []
