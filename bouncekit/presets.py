@@ -37,9 +37,9 @@ class Policy:
     Which strikes count together: those since the last event of `resets_on` (of "delivery" and
     "engagement"; empty: for ever), and with `stale_days` only those no farther apart than that; the
     worst such run decides. Of these, with `one_per_day` a UTC day's heaviest; with `min_gap_days`
-    those at least so far apart; with `window_days` those of any such span of time; with
-    `by_category` those of one category. With `by_share` their points are multiplied by their share
-    of the mailings from the first of them to the last.
+    those at least so far apart that weigh most; with `window_days` those of any such span of time;
+    with `by_category` those of one category. With `by_share` their points are multiplied by their
+    share of the mailings from the first of them to the last.
 
     What else removal needs: `min_mailings` strikes, and `min_days` from the first to the last.
     `engaged_threshold` is the threshold of who ever opened or clicked. With `removes_complainers`

@@ -57,21 +57,20 @@ def counted(
         .filter(after_reset())
         .sort("recipient", "time", "mailing_key")
         .pipe(_in_incident, outages)
-        .with_columns(allowed=pl.lit(True), sure=pl.col("outage_start").is_null())
+        .with_columns(sure=pl.col("outage_start").is_null())
         .pipe(_in_runs, policy)
     )
     if policy.one_per_day:
         strikes = _heaviest_of_each_day(strikes)
-    if policy.min_gap_days:
-        strikes = _spaced(_spaced(strikes, policy, "allowed"), policy, "sure")
-    return (
+    rows = (
         strikes.with_columns(
-            points=_points("allowed").pipe(_together, policy),
-            sure_points=_points("sure").pipe(_together, policy),
+            points=pl.col("weight").pipe(_together, policy),
+            sure_points=pl.when("sure").then("weight").otherwise(0.0).pipe(_together, policy),
         )
         .group_by(_RUN, maintain_order=True)
         .agg(**_summary(policy))
     )
+    return _with_those_apart(rows, strikes, policy) if policy.min_gap_days else rows
 
 
 def _summary(policy: Policy) -> dict[str, pl.Expr]:
@@ -84,7 +83,7 @@ def _summary(policy: Policy) -> dict[str, pl.Expr]:
         # Binary fractions of a point must not decide.
         "score": together(pl.col("points")).round(6),
         "sure_score": together(pl.col("sure_points")).round(6),
-        "allowed_strikes": pl.col("allowed").sum(),
+        "allowed_strikes": pl.len(),
         "sure_strikes": pl.col("sure").sum(),
         "first_strike": time.min(),
         "last_strike": time.max(),
@@ -96,10 +95,6 @@ def _summary(policy: Policy) -> dict[str, pl.Expr]:
         "evidence": pl.col("because").last(),
         **{name: pl.col(name).last() for name in last},
     }
-
-
-def _points(mark: str) -> pl.Expr:
-    return pl.when(mark).then("weight").otherwise(0.0)
 
 
 def _together(points: pl.Expr, policy: Policy) -> pl.Expr:
@@ -131,27 +126,69 @@ def _heaviest_of_each_day(strikes: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _spaced(strikes: pl.LazyFrame, policy: Policy, mark: str) -> pl.LazyFrame:
-    """Keep a mark on each run's first strike that has it, the next far enough away, and so on.
+def _with_those_apart(rows: pl.LazyFrame, strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Count in each row only strikes that are far enough apart."""
+    names = {"score": "allowed_strikes", "sure_score": "sure_strikes"}
+    strikes = strikes.collect(engine="streaming").lazy()
+    rows = rows.drop(*names, *names.values())
+    for part, (score, count) in zip((strikes, strikes.filter("sure")), names.items(), strict=True):
+        apart = _apart(part, policy).rename({"points": score, "count": count})
+        rows = rows.join(apart, on=_RUN, how="left")
+    return rows.with_columns(pl.col(*names, *names.values()).fill_null(0))
 
-    Takes strikes in order of time. Keeps as many as can matter: no more than reach the threshold
-    at the smallest weight. Strikes without a time show no distance, so they are one at most.
+
+def _apart(strikes: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Give the most points, and the most strikes, that are reached far enough apart.
+
+    To take the first strike, then the next far enough away, would let a light strike keep a heavy
+    one from counting. The best of n strikes up to a day is the best up to the strike before, or the
+    strike itself with the best of n - 1 up to a gap before it. Strikes without a time show no
+    distance: the heaviest is one. Columns: recipient, run, points (Float64), count (UInt32).
     """
-    needed = math.ceil(
-        max(policy.threshold, policy.engaged_threshold or 0) / policy.smallest_weight
+    together = [*_RUN, "category"] if policy.by_category else _RUN
+    time, weight = pl.col("time"), pl.col("weight")
+    undated = strikes.filter(time.is_null()).select(
+        *_RUN, points="weight", count=pl.lit(1, pl.UInt32)
     )
-    time = pl.when(mark).then("time")
-    undated = pl.col("time").is_null() & time.max().over(_RUN).is_null() & pl.col(mark)
-    marked = strikes.with_columns(
-        _kept=undated & undated.cum_sum().over(_RUN).eq(1), _from=time.min().over(_RUN)
-    )
-    for _ in range(needed):
-        is_next = (time >= pl.col("_from")).fill_null(False)
-        is_first = is_next & (is_next.cum_sum().over(_RUN) == 1)
-        marked = marked.with_columns(pl.col("_kept") | is_first).with_columns(
-            _from=time.filter(is_first).min().over(_RUN) + pl.duration(days=policy.min_gap_days)
+    dated = strikes.filter(time.is_not_null()).select(*together, "time", "weight")
+    if policy.window_days:
+        span = pl.duration(days=policy.window_days)
+        ends = dated.select(*together, end="time").unique()
+        dated = ends.join(dated, on=together).filter(
+            (time <= pl.col("end")) & (time > pl.col("end") - span)
         )
-    return marked.with_columns(pl.col("_kept").alias(mark)).drop("_kept", "_from")
+        together = [*together, "end"]
+    ordered = (
+        dated.sort(*together, "time")
+        .with_row_index("row")
+        .with_columns(group=pl.col("row").first().over(together))
+        .collect(engine="streaming")
+    )
+    gap = pl.duration(days=policy.min_gap_days)
+    free = ordered.select("group", before="row", free=time + gap)
+    best = ordered.join_asof(
+        free, left_on="time", right_on="free", by="group", check_sortedness=False
+    ).with_columns(points=pl.lit(0.0), count=pl.lit(0, pl.UInt32))
+    for _ in range(_most_needed(policy)):
+        earlier = pl.col("points", "count").gather("before").fill_null(0)
+        further = best.with_columns(earlier).with_columns(
+            (pl.col("points") + weight).cum_max().over("group"),
+            (pl.col("count") + 1).cum_max().over("group"),
+        )
+        if further.equals(best):
+            break
+        best = further
+    return (
+        pl.concat([best.lazy().select(*_RUN, "points", "count"), undated])
+        .group_by(_RUN)
+        .agg(pl.col("points").max().round(6), pl.col("count").max())
+    )
+
+
+def _most_needed(policy: Policy) -> int:
+    """Give how many strikes can matter: no more than reach the threshold at the smallest weight."""
+    threshold = max(policy.threshold, policy.engaged_threshold or 0)
+    return max(math.ceil(threshold / policy.smallest_weight), policy.min_mailings)
 
 
 def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:

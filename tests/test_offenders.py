@@ -346,3 +346,12 @@ def test_rows_in_another_order_or_twice_change_nothing() -> None:
 def test_a_frame_that_cannot_be_counted_is_named(frame: pl.DataFrame, words: str) -> None:
     with pytest.raises(BouncekitError, match=words):
         offenders(frame)
+
+
+def test_a_mailing_sent_before_the_failure_but_given_up_later_is_not_after_it() -> None:
+    frame = bounces(f"""
+        2025-01-07 09:00 deferral {ANN} #jan 452 4.2.2 Mailbox full
+        2025-01-10 09:00 bounce {ANN} #extra 550 5.1.1 User unknown
+        2025-01-12 09:00 bounce {ANN} #jan 452 4.2.2 Mailbox full
+    """)
+    assert of_one(frame)["sends_after_first_failure"] == 0

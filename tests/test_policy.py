@@ -1,5 +1,7 @@
 """Which addresses come off the list: each policy to the letter, and laws that none may break."""
 
+import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -297,6 +299,42 @@ def test_a_pause_can_last_days() -> None:
 def test_two_strikes_must_lie_seven_days_apart(times: tuple[str, ...], verdict: str) -> None:
     lines = [f"2025-{time} bounce {ANN} 550 5.1.1 User unknown" for time in times]
     assert of(ANN, decide(bounces("\n".join(lines)), "two_strikes"))["verdict"] == verdict
+
+
+UNEVEN = Policy(
+    "uneven", threshold=9, weights={"unknown_user": 3, "mailbox_full": 1}, min_gap_days=7
+)
+
+
+def test_a_light_strike_keeps_no_heavy_one_from_counting() -> None:
+    day = (
+        f"2025-01-07 09:00 {REPLIES['f'].format(ANN)}\n2025-01-08 09:00 {REPLIES['u'].format(ANN)}"
+    )
+    assert of(ANN, decide(bounces(day), replace(UNEVEN, threshold=3)))["verdict"] == "remove"
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    strikes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=7),
+    window=st.sampled_from([None, 15]),
+)
+def test_of_strikes_far_enough_apart_those_count_that_weigh_most(
+    strikes: list[tuple[int, bool]], window: int | None
+) -> None:
+    lines = [
+        f"{FIRST_MAILING + timedelta(days=day):%Y-%m-%d %H:%M} bounce {ANN} #{number} "
+        + ("550 5.1.1 User unknown" if heavy else "552 5.2.2 Mailbox full")
+        for number, (day, heavy) in enumerate(strikes)
+    ]
+    choices = (sorted(chosen) for n in range(1, 8) for chosen in itertools.combinations(strikes, n))
+    best = max(
+        sum(3 if heavy else 1 for _, heavy in chosen)
+        for chosen in choices
+        if all(b[0] - a[0] >= 7 for a, b in itertools.pairwise(chosen))
+        and (window is None or chosen[-1][0] - chosen[0][0] < window)
+    )
+    decisions = decide(bounces("\n".join(lines)), replace(UNEVEN, window_days=window), guard=False)
+    assert decisions["score"].to_list() == [best]
 
 
 def test_strikes_without_times_show_no_distance() -> None:
