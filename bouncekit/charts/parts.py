@@ -10,6 +10,9 @@ from bouncekit.theme import HEADING_LINE, HEADING_SPACE, action_colour
 
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.FacetChart)
 
+PANEL_HEIGHT = 90
+FEW_TICKS = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
+
 
 def count_axis(column: str, title: str | None = None) -> alt.X:
     """The axis of a count, across."""
@@ -58,6 +61,24 @@ def by_order() -> alt.EncodingSortField:
 def rows_down(column: str, title: str | None = None) -> alt.Y:
     """A row for each name, in the order of the frame."""
     return alt.Y(f"{column}:N", title=title, sort=by_order())
+
+
+def panels_down(column: str) -> alt.Row:
+    """A panel for each name, one below the other, in the order of the frame."""
+    return alt.Row(f"{column}:N", sort=by_order(), title=None)
+
+
+def bars_by_panel(
+    shown: pl.DataFrame, time: alt.X, count: str, panel: str, colour: str
+) -> alt.FacetChart:
+    """Bars of a count over time, a panel for each name."""
+    bars = alt.Chart(shown).mark_bar(width=6, color=colour)
+    panels: alt.FacetChart = (
+        bars.encode(time, alt.Y(f"{count}:Q", title=None, axis=FEW_TICKS))
+        .properties(height=PANEL_HEIGHT)
+        .facet(row=panels_down(panel))
+    )
+    return panels
 
 
 def titled(chart: Chart, title: str, subtitle: str, description: str, **size: alt.Step) -> Chart:

@@ -17,7 +17,14 @@ from bouncekit.charts.data import (
     ranked,
     summed,
 )
-from bouncekit.charts.parts import by_order, rows_down, time_axis, titled
+from bouncekit.charts.parts import (
+    FEW_TICKS,
+    bars_by_panel,
+    by_order,
+    rows_down,
+    time_axis,
+    titled,
+)
 from bouncekit.schema import FAULTS
 from bouncekit.theme import PALETTE, fault_colour, unknown_user_shade
 
@@ -26,7 +33,6 @@ MOST_BLOCKLISTS = 6
 PANEL = {"width": 150, "height": 80}
 SPACING = alt.RowColnumber(column=32, row=14)
 FEW_MONTHS = alt.Axis(title=None, tickCount=4, format="%Y-%m", labelOverlap=True)
-FEW_TICKS = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
 
 
 def providers(frame: pl.DataFrame) -> alt.FacetChart:
@@ -37,8 +43,7 @@ def providers(frame: pl.DataFrame) -> alt.FacetChart:
     needed = {"week": TIME, "provider": TEXT, "fault": TEXT, "events": NUMBER}
     data = summed(finished(frame, "providers", needed).drop_nulls("provider"), "events")
     top = most(data, "provider", MOST_PROVIDERS)
-    shown = top.select("provider").join(data, on="provider", maintain_order="left_right")
-    shown = ranked(latest(shown, "week", 104), "fault", FAULTS)
+    shown = ranked(latest(among(data, top, "provider"), "week", 104), "fault", FAULTS)
     shown = top.select("provider").join(shown, on="provider", maintain_order="left_right")
     bars = alt.Chart(in_order(shown, "provider").with_columns(epoch("week"))).mark_bar(width=4)
     chart: alt.FacetChart = (
@@ -98,17 +103,10 @@ def blocklists(frame: pl.DataFrame) -> alt.FacetChart:
     data = finished(frame, "blocklists", needed)
     top = data.select("blocklist").unique(maintain_order=True).head(MOST_BLOCKLISTS)
     shown = latest(in_order(among(data, top, "blocklist"), "blocklist"), "day", 366)
-    bars = alt.Chart(shown.with_columns(epoch("day")))
-    bars = bars.mark_bar(width=6, color=PALETTE["fix_sender"])
-    chart: alt.FacetChart = (
-        bars.encode(
-            time_axis("day", "day (UTC)"), alt.Y("recipients:Q", title=None, axis=FEW_TICKS)
-        )
-        .properties(height=PANEL["height"])
-        .facet(row=alt.Row("blocklist:N", sort=by_order(), title=None))
-    )
+    days = shown.with_columns(epoch("day"))
+    day = time_axis("day", "day (UTC)")
     return titled(
-        chart,
+        bars_by_panel(days, day, "recipients", "blocklist", PALETTE["fix_sender"]),
         "Which blocklists kept mail from its readers",
         "Addresses refused by day, for each blocklist" + cut(shown, data, "blocklist", "the first"),
         "Bars over time, a panel a blocklist: the number of addresses refused on each day.",

@@ -14,14 +14,21 @@ from bouncekit.charts.data import (
     in_order,
     thousands,
 )
-from bouncekit.charts.parts import rows_down, time_axis, titled
+from bouncekit.charts.parts import (
+    FEW_TICKS,
+    PANEL_HEIGHT,
+    bars_by_panel,
+    panels_down,
+    rows_down,
+    time_axis,
+    titled,
+)
 from bouncekit.charts.sending import SES_LIMITS
 from bouncekit.theme import PALETTE
 
 MOST_POLICIES = 30
 MOST_FACETS = 6  # policies that get a panel of their own
 LATEST = 60  # mailings
-PANEL_HEIGHT = 90
 DAYS = ("0-7", "8-14", "15-30", "31-60", "61-90", "91-180", "over 180")
 ENDS = ("bounces avoided", "other sends saved", "addresses lost")
 
@@ -45,8 +52,7 @@ def saved_and_lost(frame: pl.DataFrame) -> alt.FacetChart:
         pl.col("lost").cast(pl.Int64).alias("addresses lost"),
     ).unpivot(index=["policy", "order"], variable_name="what", value_name="count")
     shown = shown.with_columns(label=thousands("count"))
-    few_ticks = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
-    x = alt.X("count:Q", title=None, axis=few_ticks)
+    x = alt.X("count:Q", title=None, axis=FEW_TICKS)
     base = alt.Chart().encode(x, rows_down("policy"))
     layers = alt.layer(
         base.mark_bar(),
@@ -72,17 +78,11 @@ def removals(frame: pl.DataFrame) -> alt.FacetChart:
     `backtest.mailings` gives them.
     """
     data, shown = _panels(frame, "removals", "removals")
-    bars = alt.Chart(shown).mark_bar(width=6, color=PALETTE["remove"])
-    chart: alt.FacetChart = (
-        bars.encode(
-            time_axis("start", "mailing"),
-            alt.Y("removals:Q", title=None, axis=alt.Axis(format=",d", tickCount=3)),
-        )
-        .properties(height=PANEL_HEIGHT)
-        .facet(row=_panel())
+    bars = bars_by_panel(
+        shown, time_axis("start", "mailing"), "removals", "policy", PALETTE["remove"]
     )
     return titled(
-        chart,
+        bars,
         "How many addresses come off after each mailing",
         "Removals by mailing, for each policy" + cut(shown, data, "policy", "the first"),
         "Bars over time, a panel a policy: the number of addresses removed after each mailing.",
@@ -121,7 +121,7 @@ def rates_compared(frame: pl.DataFrame) -> alt.FacetChart:
         base.mark_line().encode(x, alt.Y("rate:Q", title=None, axis=percent)),
         data=lines,
     ).properties(height=PANEL_HEIGHT)
-    chart: alt.FacetChart = layers.facet(row=_panel())
+    chart: alt.FacetChart = layers.facet(row=panels_down("policy"))
     return titled(
         chart,
         "How much of each mailing would still bounce",
@@ -146,14 +146,14 @@ def days_to_removal(frame: pl.DataFrame) -> alt.FacetChart:
         alt.X("days:N", title="days", sort=list(DAYS), axis=alt.Axis(labelAngle=0)).scale(
             domain=list(DAYS)
         ),
-        alt.Y("recipients:Q", title=None, axis=alt.Axis(format=",d", tickCount=3)),
+        alt.Y("recipients:Q", title=None, axis=FEW_TICKS),
     )
     layers = alt.layer(
         base.mark_bar(color=PALETTE["remove"]),
         base.mark_text(style="top").encode(text="label:N"),
         data=shown,
     ).properties(height=PANEL_HEIGHT)
-    chart: alt.FacetChart = layers.facet(row=_panel())
+    chart: alt.FacetChart = layers.facet(row=panels_down("policy"))
     return titled(
         chart,
         "How long dead addresses stay on the list",
@@ -175,8 +175,3 @@ def _panels(frame: pl.DataFrame, chart: str, *counts: str) -> tuple[pl.DataFrame
     start = epoch("start")
     ordered = top.with_row_index("order", offset=1)
     return data, shown.join(ordered, on="policy").with_columns(start)
-
-
-def _panel() -> alt.Row:
-    """A panel for each policy, in the order of the frame."""
-    return alt.Row("policy:N", title=None, sort=alt.EncodingSortField("order", op="min"))
