@@ -32,7 +32,7 @@ def addresses(text: str) -> list[str]:
 
 def in_header(headers: Headers, name: str) -> list[str]:
     """Give the addresses in all the headers of a name, each once."""
-    return list(dict.fromkeys(a for value in headers.get(name, ()) for a in addresses(value)))
+    return list(dict.fromkeys(a for value in headers.all(name) for a in addresses(value)))
 
 
 def bare(address: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from bouncekit.read import prose, wording
 from bouncekit.read.addresses import ADDRESS, in_field, in_header, in_verp, local_part, normal
 from bouncekit.read.mailbox import LARGEST_MAIL
-from bouncekit.read.mime import Headers, Mail, fields, first, read_mail
+from bouncekit.read.mime import Headers, Mail, field_list, fields, read_mail
 from bouncekit.read.status import RECIPIENT_FIELD, Fields, status_records
 
 Row = dict[str, Any]
@@ -53,25 +53,46 @@ _PLAIN_TIME = re.compile(
 )
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTHS = {_MONTH_NAMES[at : at + 3]: at // 4 + 1 for at in range(0, 48, 4)}
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _COMMENT = re.compile(r"\(([^()]+)\)\s*$")
 _TYPE = re.compile(r"^\s*[\w-]*\s*;")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _IN_BRACKETS = re.compile(r"<([^<>]+)>")
 _CARRIED_FOR = re.compile(rf"\bfor\s+<({ADDRESS})>", re.I)
 _CAMPAIGN = re.compile(
-    r"x-(?:[a-z0-9]+-)?(?:campaign|mailing|job|newsletter|issue)(?:[-_]?(?:id|name))?$"
+    r"\n(x-(?:[a-z0-9]+-)?(?:campaign|mailing|job|newsletter|issue)(?:[-_]?(?:id|name))?)[ \t]*:"
 )
 
 
 @dataclass(frozen=True)
 class Report:
-    """A mail as the readers see it: notice and original apart, and what is on every row."""
+    """A mail as the readers see it: notice and original apart, each read once and when asked."""
 
     mail: Mail
-    notice: str
-    quoted: str
-    original: Headers
-    common: Row
+
+    @cached_property
+    def notice(self) -> str:
+        """What the notice says, without the original that is quoted below it."""
+        return self._split[0]
+
+    @cached_property
+    def quoted(self) -> str:
+        """The original that is quoted below the notice."""
+        return self._split[1]
+
+    @cached_property
+    def _split(self) -> tuple[str, str]:
+        return prose.split_original(self.mail.notice)
+
+    @cached_property
+    def original(self) -> Headers:
+        """The headers of the returned original, be it attached or quoted."""
+        return self.mail.original_headers or fields(_BLANK_LINE.split(self.quoted, maxsplit=1)[0])
+
+    @cached_property
+    def time(self) -> datetime | None:
+        """When the mail was written."""
+        return parse_time(self.mail.headers.first("date"))
 
     @cached_property
     def is_bounce(self) -> bool:
@@ -79,14 +100,14 @@ class Report:
 
         People quote bounces too: what they write is none, whatever its words.
         """
-        writer, subject = first(self.mail.headers, "from"), self.mail.subject
+        writer, subject = self.mail.headers.first("from"), self.mail.subject
         if failed_recipients(self.mail) or wording.DAEMON.search(writer):
             return True
         is_failure = bool(wording.FAILURE.search(subject))
         is_from_system = (
             self.mail.is_report
             or bool(wording.MAIL_SYSTEM.search(writer))
-            or first(self.mail.headers, "return-path") == "<>"
+            or self.mail.headers.first("return-path") == "<>"
             or (is_failure and not wording.CONVERSATION.match(subject))
         )
         return is_from_system and (
@@ -106,6 +127,13 @@ class Report:
     def words(self) -> str:
         """The notice in lower case."""
         return self.notice.lower()
+
+    @cached_property
+    def tells_alias(self) -> bool:
+        """True if the notice says which address an address was made of."""
+        aliases = ("(expanded from", "(generated from")
+        written = self.mail.notice.lower()  # with the original: to look there first is quicker
+        return any(alias in written and alias in self.words for alias in aliases)
 
     @cached_property
     def others(self) -> set[str]:
@@ -142,16 +170,16 @@ def events(mail: Mail, depth: int = 0) -> list[Row]:
 
     A mail that says nothing itself may carry one that does: a forwarded bounce.
     """
-    report = _report(mail)
+    report = Report(mail)
     for reader in _READERS:
-        if rows := [_finished(row, report) for row in reader(report)]:
-            return _distinct(rows)
+        if rows := list(reader(report)):
+            return _distinct(_finished(rows, report))
     if depth < FORWARDED_LIMIT and (inner := _inner_mail(report)):
         rows = events(inner, depth + 1)
         if rows[0]["event"] != "unreadable":
             return rows
-    rows = [_finished(row, report) for row in _addressed(report)]
-    return rows or [_finished({"event": "unreadable", "reply": report.excerpt}, report)]
+    unreadable = {"event": "unreadable", "reply": report.excerpt}
+    return _finished(list(_addressed(report)) or [unreadable], report)
 
 
 def failed_recipients(mail: Mail) -> list[str]:
@@ -180,17 +208,14 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
-def _report(mail: Mail) -> Report:
-    notice, quoted = prose.split_original(mail.notice)
-    original = mail.original_headers or fields(re.split(r"\n[ \t]*\n", quoted, maxsplit=1)[0])
+def _common(original: Headers) -> Row:
+    """What the headers of the original put on every row."""
     sender = in_header(original, "from") or in_header(original, "return-path")
-    common = {
-        "time": parse_time(first(mail.headers, "date")),
+    return {
         "sender": sender[0] if sender else None,
-        "message_id": first(original, "message-id").strip("<> ") or None,
+        "message_id": original.first("message-id").strip("<> ") or None,
         "mailing": _mailing(original),
     }
-    return Report(mail, notice, quoted, original, common)
 
 
 def _mailing(original: Headers) -> str | None:
@@ -199,13 +224,13 @@ def _mailing(original: Headers) -> str | None:
     List-Id (RFC 2919) and Feedback-ID name a list or a stream: only the day tells its mailings
     apart.
     """
-    campaign = next((first(original, name) for name in original if _CAMPAIGN.match(name)), "")
-    stream = first(original, "list-id") or first(original, "feedback-id")
+    campaign = original.first(named[1]) if (named := _CAMPAIGN.search(original.lower)) else ""
+    stream = original.first("list-id") or original.first("feedback-id")
     if campaign or not stream:
         return campaign or None
     if in_brackets := _IN_BRACKETS.search(stream):
         stream = in_brackets[1]
-    sent = parse_time(first(original, "date"))
+    sent = parse_time(original.first("date"))
     return f"{stream} {sent:%Y-%m-%d}" if sent else stream
 
 
@@ -248,7 +273,7 @@ def _notification_rows(told: dict[str, Any]) -> Iterator[Row]:
 def _complained(report: Report) -> Iterator[Row]:
     """Feedback reports (RFC 5965), and complaints that only attach the mail complained about."""
     feedback = fields(report.mail.feedback)
-    kind = first(feedback, "feedback-type").lower()
+    kind = feedback.first("feedback-type").lower()
     told_by_receiver = in_header(report.original, "x-hmxmroriginalrecipient")
     is_plain = told_by_receiver or (
         report.original and wording.COMPLAINT_IN_SUBJECT.match(report.mail.subject)
@@ -263,17 +288,17 @@ def _complained(report: Report) -> Iterator[Row]:
         or in_header(report.original, "to")
         or [None]
     )
-    time = first(feedback, "arrival-date") or first(feedback, "received-date")
+    time = feedback.first("arrival-date") or feedback.first("received-date")
     # A report on a mail to several people does not say who of them complained.
     shared = f"/one-of-{len(recipients)}" if len(recipients) > 1 else ""
     for recipient in recipients:
         yield {
             "event": _EVENT_OF_FEEDBACK.get(kind, "complaint"),
-            "time": parse_time(time) or report.common["time"],
+            "time": parse_time(time),
             "recipient": recipient,
             "reply": (kind == "auth-failure" and report.mail.subject) or report.excerpt,
             "source_class": f"arf:{kind}{shared}",
-            "sending_ip": _ip(first(feedback, "source-ip")),
+            "sending_ip": _ip(feedback.first("source-ip")),
         }
 
 
@@ -282,7 +307,7 @@ def _receipt(report: Report) -> Iterator[Row]:
     told = fields(report.mail.receipt)
     if not told:
         return
-    disposition = first(told, "disposition").lower()
+    disposition = told.first("disposition").lower()
     recipient = in_header(told, "original-recipient") or in_header(told, "final-recipient")
     yield {
         "event": "engagement" if "displayed" in disposition else "auto_reply",
@@ -326,7 +351,7 @@ def _status_row(
     reply = _reply(record, told) if event != "delivery" else record.get("diagnostic-code", action)
     return {
         "event": event,
-        "time": _time(record, about_message) or report.common["time"],
+        "time": _time(record, about_message),
         "recipient": mailed,
         "final_recipient": actual or (final if "@" in final else None),
         "reply": reply or report.excerpt,
@@ -340,11 +365,13 @@ def _told(
     final: str, mailed: str, record: Fields, report: Report, *, is_alone: bool
 ) -> prose.Finding | None:
     """Ask the notice about a recipient where the fields leave reason or address open."""
+    says_why = _says_why(record.get("diagnostic-code", ""))
+    if says_why and mailed and not report.tells_alias:
+        return None
     notice = report.words
     named = next((a for a in (final, mailed) if a and a.lower() in notice), "")
     is_other_named = is_alone and not mailed and not named
-    is_alias_told = "(expanded from" in notice or "(generated from" in notice
-    if _says_why(record.get("diagnostic-code", "")) and not (is_other_named or is_alias_told):
+    if says_why and not (is_other_named or report.tells_alias):
         return None
     if not named:
         found = prose.findings(report.notice, report.others)
@@ -368,7 +395,7 @@ def _as_mailed(final: str, told: prose.Finding | None, report: Report) -> str:
     if len(to) != 1 or "cc" in report.original or _is_list(to[0], report.original):
         return ""
     names = ("received", "delivered-to", "x-original-to")
-    trace = " ".join(value for name in names for value in report.original.get(name, ()))
+    trace = " ".join(value for name in names for value in report.original.all(name))
     return to[0] if re.search(rf"(?<![\w.+-]){re.escape(to[0])}(?![\w.-])", trace, re.I) else ""
 
 
@@ -423,14 +450,14 @@ def _unsubscribed(report: Report) -> Iterator[Row]:
 def _answered(report: Report) -> Iterator[Row]:
     """Automatic replies (RFC 3834) and those that only their subject gives away."""
     headers, subject = report.mail.headers, report.mail.subject
-    if failed_recipients(report.mail) or wording.MAIL_SYSTEM.search(first(headers, "from")):
+    if failed_recipients(report.mail) or wording.MAIL_SYSTEM.search(headers.first("from")):
         return
     says_so = (
-        first(headers, "auto-submitted").lower().startswith(("auto-replied", "auto-notified"))
+        headers.first("auto-submitted").lower().startswith(("auto-replied", "auto-notified"))
         or "x-autoreply" in headers
         or "x-autorespond" in headers
-        or first(headers, "precedence").lower() in ("auto_reply", "auto-reply")
-        or first(headers, "x-autogenerated").lower() == "reply"
+        or headers.first("precedence").lower() in ("auto_reply", "auto-reply")
+        or headers.first("x-autogenerated").lower() == "reply"
     )
     is_failure = wording.FAILURE.search(subject)
     if wording.AWAY_IN_SUBJECT.match(subject) or (says_so and not is_failure):
@@ -450,8 +477,8 @@ def _detected(report: Report) -> Iterator[Row]:
 
     from flufl.bounce import all_failures
 
-    kept = {n: v for n, v in report.mail.headers.items() if n != "content-transfer-encoding"}
-    lines = [f"{name}: {value}" for name, values in kept.items() for value in values]
+    pairs = field_list(report.mail.headers.block)
+    lines = [f"{name}: {value}" for name, value in pairs if name != "content-transfer-encoding"]
     text = "\n".join([*lines, "", report.mail.notice])
     try:
         temporary, permanent = all_failures(message_from_string(text))
@@ -522,7 +549,7 @@ def _inner_mail(report: Report) -> Mail | None:
     """Give the mail inside this one, if there is one."""
     if report.mail.original:
         return read_mail(report.mail.original)
-    return read_mail(report.quoted.encode()) if first(report.original, "from") else None
+    return read_mail(report.quoted.encode()) if report.original.first("from") else None
 
 
 def _addressed(report: Report) -> Iterator[Row]:
@@ -547,7 +574,7 @@ def _addressed(report: Report) -> Iterator[Row]:
 
 def _carried_to(original: Headers) -> list[str]:
     """Give the envelope recipient that the last server to note one wrote into its trace."""
-    traces = (_CARRIED_FOR.search(value) for value in original.get("received", ()))
+    traces = (_CARRIED_FOR.search(value) for value in original.all("received"))
     return [match[1] for match in traces if match][:1]
 
 
@@ -558,7 +585,7 @@ def _is_to(address: str, report: Report) -> bool:
 def _is_list(address: str, original: Headers) -> bool:
     """True if the address is a discussion list's own, not a subscriber's."""
     names = ("list-post", "x-beenthere", "list-id", "sender")
-    named = " ".join(first(original, name) for name in names).lower()
+    named = " ".join(original.first(name) for name in names).lower()
     return address.lower() in named or address.lower().replace("@", ".") in named
 
 
@@ -573,9 +600,14 @@ def _host(value: str) -> str | None:
     return _TYPE.sub("", value).split("(")[0].strip() or None
 
 
-def _finished(row: Row, report: Report) -> Row:
-    """Complete a row with what is on every row, and write its addresses alike."""
-    row = report.common | row
+def _finished(rows: list[Row], report: Report) -> list[Row]:
+    """Complete rows with what is on every row of a mail, and write their addresses alike."""
+    common = _common(report.original)
+    return [_completed(common | row, report) for row in rows]
+
+
+def _completed(row: Row, report: Report) -> Row:
+    row["time"] = row.get("time") or report.time
     for name in ("recipient", "final_recipient", "sender"):
         row[name] = normal(row.get(name))
     if row["final_recipient"] == row["recipient"]:
