@@ -25,7 +25,7 @@ NESTING_LIMIT = 6
 # What does not begin a field goes on with the one above, even where its indent was lost.
 _FIELD_BEGINS = re.compile(r"\n([A-Za-z0-9_-]{1,80})[ \t]*:")
 _HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]{1,80}[ \t]*:")
-_NAME_ENDS = re.compile(r"[ \t]*:")
+_BLANK_BEFORE_COLON = re.compile(r"(\n[A-Za-z0-9_-]{1,80})[ \t]+:")
 _HEADERS_END = re.compile(rb"\n[ \t]*\n")
 _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
@@ -87,12 +87,8 @@ class Headers:
 
     def _start(self, name: str, at: int = 0) -> int:
         """Give where the next value of a field begins, or 0."""
-        mark = f"\n{name}"
-        while (at := self.lower.find(mark, at)) >= 0:
-            at += len(mark)
-            if ends := _NAME_ENDS.match(self.lower, at):
-                return ends.end()
-        return 0
+        at = self.lower.find(f"\n{name}:", at)
+        return at + len(name) + 2 if at >= 0 else 0
 
     def _value(self, start: int) -> str:
         following = _FIELD_BEGINS.search(self.block, start)
@@ -207,6 +203,8 @@ def fields(text: str) -> Headers:
     'smtp; 550 unknown'
     """
     block = f"\n{text}"
+    if " :" in block or "\t:" in block:
+        block = _BLANK_BEFORE_COLON.sub(r"\1:", block)
     return Headers(block, lower(block))
 
 
@@ -276,6 +274,8 @@ def _leaves(headers: Headers, body: bytes, depth: int = 0) -> list[Part]:
     if depth >= NESTING_LIMIT or not (is_multipart or (depth == 0 and kind == "text/plain")):
         return [Part(kind, headers, body, depth == 0)]
     preamble, *pieces = _pieces(body, content_type)
+    if pieces and not pieces[-1].strip():  # what follows the last delimiter
+        pieces.pop()
     leaves = [leaf for piece in pieces for leaf in _leaves(*split_headers(piece), depth + 1)]
     if is_multipart:
         return leaves or [Part("text/plain", headers, body, depth == 0)]
@@ -295,7 +295,7 @@ def _pieces(body: bytes, content_type: str) -> list[bytes]:
         pieces = _split_at(boundary, body) if boundary else [body]
         if len(pieces) > 1:
             return pieces
-    seen = _UNDECLARED_DELIMITER.search(body)
+    seen = b"\ncontent-" in body.lower() and _UNDECLARED_DELIMITER.search(body)
     return _split_at(seen.group(1).rstrip(), body) if seen else [body]
 
 

@@ -14,7 +14,7 @@ from bouncekit.read import prose, wording
 from bouncekit.read.addresses import ADDRESS, in_field, in_header, in_verp, local_part, normal
 from bouncekit.read.mailbox import LARGEST_MAIL
 from bouncekit.read.mime import Headers, Mail, field_list, fields, read_mail
-from bouncekit.read.status import RECIPIENT_FIELD, Fields, status_records
+from bouncekit.read.status import Fields, names_recipient, status_records
 
 Row = dict[str, Any]
 
@@ -54,6 +54,7 @@ _PLAIN_TIME = re.compile(
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTHS = {_MONTH_NAMES[at : at + 3]: at // 4 + 1 for at in range(0, 48, 4)}
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_ACTION_ENDS = re.compile(r"[ ();,]")
 _COMMENT = re.compile(r"\(([^()]+)\)\s*$")
 _TYPE = re.compile(r"^\s*[\w-]*\s*;")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -101,7 +102,7 @@ class Report:
         People quote bounces too: what they write is none, whatever its words.
         """
         writer, subject = self.mail.headers.first("from"), self.mail.subject
-        if failed_recipients(self.mail) or wording.DAEMON.search(writer):
+        if self.failed or wording.DAEMON.search(writer):
             return True
         is_failure = bool(wording.FAILURE.search(subject))
         is_from_system = (
@@ -134,6 +135,11 @@ class Report:
         aliases = ("(expanded from", "(generated from")
         written = self.mail.notice.lower()  # with the original: to look there first is quicker
         return any(alias in written and alias in self.words for alias in aliases)
+
+    @cached_property
+    def failed(self) -> list[str]:
+        """The addresses of X-Failed-Recipients (Exim, Gmail)."""
+        return in_header(self.mail.headers, "x-failed-recipients")
 
     @cached_property
     def others(self) -> set[str]:
@@ -180,11 +186,6 @@ def events(mail: Mail, depth: int = 0) -> list[Row]:
             return rows
     unreadable = {"event": "unreadable", "reply": report.excerpt}
     return _finished(list(_addressed(report)) or [unreadable], report)
-
-
-def failed_recipients(mail: Mail) -> list[str]:
-    """Give the addresses of X-Failed-Recipients (Exim, Gmail)."""
-    return in_header(mail.headers, "x-failed-recipients")
 
 
 def parse_time(text: str) -> datetime | None:
@@ -239,9 +240,12 @@ def _mailing(original: Headers) -> str | None:
 
 def _notified(report: Report) -> Iterator[Row]:
     """Amazon SES notifications that SNS delivers by mail: JSON in the text."""
-    text = report.mail.notice.replace("!\n ", "")  # how Sendmail breaks overlong lines
+    text = report.mail.notice
+    if "{" not in text:
+        return
+    text = text.replace("!\n ", "")  # how Sendmail breaks overlong lines
     start = text.find("{")
-    if start < 0 or not _NOTIFICATION.search(text):
+    if not _NOTIFICATION.search(text):
         return
     try:
         told, _ = json.JSONDecoder(strict=False).raw_decode(text, start)
@@ -320,8 +324,8 @@ def _receipt(report: Report) -> Iterator[Row]:
 def _reported(report: Report) -> Iterator[Row]:
     """Delivery status notifications (RFC 3464, RFC 6533), even with their fields in the text."""
     status = report.mail.status
-    if not RECIPIENT_FIELD.search(status):
-        status = report.notice if RECIPIENT_FIELD.search(report.notice) else ""
+    if not names_recipient(status):
+        status = report.notice if names_recipient(report.notice) else ""
     about_message, records = status_records(status)
     for record in records:
         if row := _status_row(record, about_message, report, is_alone=len(records) == 1):
@@ -344,7 +348,7 @@ def _status_row(
         is_other = told.recipient.lower() not in (final.lower(), mailed.lower())
         is_alike = local_part(told.recipient) == local_part(final)
         actual = told.recipient if is_other and is_alike else ""
-    action = re.split(r"[ ();,]", record.get("action", "").strip(" ("))[0].lower()
+    action = _ACTION_ENDS.split(record.get("action", "").strip(" ("))[0].lower()
     status = _STATUS_CODE.search(record.get("status", ""))
     code = status[1] if status else None
     event = _EVENT_OF_ACTION.get(action) or _event_of_status(code, report)
@@ -384,8 +388,8 @@ def _as_mailed(final: str, told: prose.Finding | None, report: Report) -> str:
     """Give the address as it was mailed where another one bounced, if the mail lets it be known."""
     if told and told.as_mailed:
         return told.as_mailed
-    if "@" not in final and len(failed := failed_recipients(report.mail)) == 1:
-        return failed[0]
+    if "@" not in final and len(report.failed) == 1:
+        return report.failed[0]
     to = in_header(report.original, "to")
     if final in to:
         return ""
@@ -450,7 +454,7 @@ def _unsubscribed(report: Report) -> Iterator[Row]:
 def _answered(report: Report) -> Iterator[Row]:
     """Automatic replies (RFC 3834) and those that only their subject gives away."""
     headers, subject = report.mail.headers, report.mail.subject
-    if failed_recipients(report.mail) or wording.MAIL_SYSTEM.search(headers.first("from")):
+    if report.failed or wording.MAIL_SYSTEM.search(headers.first("from")):
         return
     says_so = (
         headers.first("auto-submitted").lower().startswith(("auto-replied", "auto-notified"))
@@ -499,10 +503,10 @@ def _hinted(report: Report) -> Iterator[Row]:
 
 
 _READERS: tuple[Callable[[Report], Iterator[Row]], ...] = (
-    _notified,
     _complained,
     _receipt,
     _reported,
+    _notified,
     _unsubscribed,
     _answered,
     _narrated,
@@ -515,7 +519,7 @@ def _told_rows(report: Report) -> Iterator[tuple[Row, bool]]:
     """Give what the notice tells of each recipient, and whether it surely is one."""
     if not report.is_bounce:
         return
-    known = failed_recipients(report.mail)
+    known = report.failed
     if known and not any(address.lower() in report.words for address in known):
         named = prose.findings(report.notice, report.others)
         if len(known) == len(named) == 1 and _is_to(named[0].recipient, report):
@@ -617,6 +621,8 @@ def _completed(row: Row, report: Report) -> Row:
 
 def _distinct(rows: list[Row]) -> list[Row]:
     """Drop a recipient's second row in the same report: reporters repeat themselves."""
+    if len(rows) == 1:
+        return rows
     seen: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         seen.setdefault((row["event"], row["recipient"], row["final_recipient"]), row)
