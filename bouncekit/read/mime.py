@@ -34,6 +34,9 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.I)
 _UNDECLARED_DELIMITER = re.compile(
     rb"^[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
 )
+_UNSEEN = re.compile(r"<(?:style|script)\b[^<]*", re.I)
+_LINE_TAG = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", re.I)
+_TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
 _TRACE = re.compile(rb"\s*(?:Received|Return-Path|Message-ID|DKIM-Signature|X-[\w-]+)[ \t]*:", re.I)
 
 _RETURNED = ("message/rfc822", "message/global", "text/rfc822-header", "message/global-headers")
@@ -261,9 +264,7 @@ def without_markup(html: str) -> str:
     >>> without_markup("<p>Caf&eacute;<br>closed</p>").split()
     ['Café', 'closed']
     """
-    html = re.sub(r"(?i)<(?:style|script)\b[^<]*", "", html)
-    html = re.sub(r"(?i)<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", "\n", html)
-    return unescape(re.sub(r"<[A-Za-z/!][^<>@]*>", " ", html))
+    return unescape(_TAG.sub(" ", _LINE_TAG.sub("\n", _UNSEEN.sub("", html))))
 
 
 def _leaves(headers: Headers, body: bytes, depth: int = 0) -> list[Part]:

@@ -61,7 +61,10 @@ _BEHIND_LABEL = re.compile(
     ["'<(\[]*(?:mailto:|smtp:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""",
     re.I | re.X,
 )
-_RECIPIENT_LINES = (_BEHIND_NAME, _AT_LINE_START, RESULT, _BEHIND_LABEL)
+# What a label holds, in lower case: most lines can be passed over without a closer look.
+_LABEL = re.compile(
+    "recipient|address|deliver|rcpt|destinat|empfänger|ontvanger|odbiorc|получател|宛先|收件人"
+)
 _ANY_ADDRESS = re.compile(ADDRESS)
 _WORDS_BEFORE = 80  # characters before an address that tell what it is
 _LED_TO = re.compile(
@@ -209,7 +212,7 @@ def _mentions(number: int, lines: list[str]) -> list[_Mention]:
     line = lines[number]
     if "@" not in line:
         return []
-    match = next((m for pattern in _RECIPIENT_LINES if (m := pattern.search(line))), None)
+    match = _recipient_in(line)
     if match and not _LED_ELSEWHERE.search(line[: match.start("address")]):
         is_within_sentence = (
             match["rest"].strip().startswith("(") and match.re is not _AT_LINE_START
@@ -224,6 +227,17 @@ def _mentions(number: int, lines: list[str]) -> list[_Mention]:
         for m in _ANY_ADDRESS.finditer(line)
         if not _LED_ELSEWHERE.search(_before(m))
     ]
+
+
+def _recipient_in(line: str) -> re.Match[str] | None:
+    """Find the recipient in a line that is laid out to tell of one."""
+    return (
+        ("<" in line and _BEHIND_NAME.match(line))
+        or _AT_LINE_START.match(line)
+        or ("..." in line and RESULT.match(line))
+        or (_LABEL.search(line.lower()) and _BEHIND_LABEL.search(line))
+        or None
+    )
 
 
 def _before(address: re.Match[str]) -> str:

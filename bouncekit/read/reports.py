@@ -11,7 +11,15 @@ from ipaddress import ip_address
 from typing import Any
 
 from bouncekit.read import prose, wording
-from bouncekit.read.addresses import ADDRESS, in_field, in_header, in_verp, local_part, normal
+from bouncekit.read.addresses import (
+    ADDRESS,
+    addresses,
+    in_field,
+    in_header,
+    in_verp,
+    local_part,
+    normal,
+)
 from bouncekit.read.mailbox import LARGEST_MAIL
 from bouncekit.read.mime import Headers, Mail, field_list, fields, read_mail
 from bouncekit.read.status import Fields, names_recipient, status_records
@@ -120,7 +128,8 @@ class Report:
     @cached_property
     def failure(self) -> str:
         """The event of a recipient that did not get the mail: for good, or not yet."""
-        if wording.DELAY_IN_SUBJECT.search(self.mail.subject) or wording.DELAY.search(self.words):
+        subject = self.mail.subject.lower()
+        if wording.DELAY_IN_SUBJECT.search(subject) or wording.DELAY.search(self.words):
             return "deferral"
         return "bounce"
 
@@ -145,10 +154,10 @@ class Report:
     def others(self) -> set[str]:
         """Addresses that are rather sender or reporter than recipient, in lower case."""
         own = ("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
-        found = [a for name in own for a in in_header(self.mail.headers, name)]
+        fields = [value for name in own for value in self.mail.headers.all(name)]
         originals = ("from", "return-path", "reply-to")
-        found += [a for name in originals for a in in_header(self.original, name)]
-        return {address.lower() for address in found}
+        fields += [value for name in originals for value in self.original.all(name)]
+        return {address.lower() for address in addresses("\n".join(fields))}
 
     @cached_property
     def excerpt(self) -> str:

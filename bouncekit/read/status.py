@@ -14,9 +14,7 @@ _RECIPIENTS = ("final-recipient", "original-recipient")
 
 def names_recipient(text: str) -> bool:
     """True if a text holds a field that names a recipient."""
-    return "-recipient" in (small := text.lower()) and bool(
-        _RECIPIENT_FIELD.search(f"\n{small}")
-    )
+    return "-recipient" in (small := text.lower()) and bool(_RECIPIENT_FIELD.search(f"\n{small}"))
 
 
 def status_records(status: str) -> tuple[Fields, list[Fields]]:
