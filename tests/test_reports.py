@@ -2,6 +2,8 @@ import base64
 import gzip
 import json
 import quopri
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -1066,6 +1068,16 @@ def test_no_more_is_read_than_asked_for(tmp_path: Path, monkeypatch: pytest.Monk
     assert asked["recipient"].to_list() == ["user0@example.org", "user1@example.org"]
     seventh = read_messages(mails).filter(pl.col("recipient") == "user6@example.org").collect()
     assert seventh["line"].to_list() == [7]
+
+
+def test_a_mail_that_trips_a_detector_up_reaches_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "odd.eml").write_bytes(
+        b"Subject: failure notice\nReturn-Path: <>\n\nYour mail was not delivered."
+    )
+    read = "import sys, bouncekit; print(bouncekit.read(sys.argv[1])['event'].to_list())"
+    command = [sys.executable, "-c", read, str(tmp_path / "odd.eml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("['unreadable']", "")
 
 
 def test_a_packed_mailbox_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:

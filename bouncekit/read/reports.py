@@ -1,6 +1,7 @@
 """Read bounce messages, complaints and automatic replies into rows of the bounces frame."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ _EVENT_OF_NOTIFICATION = {
     "delivery": ("delivery", "recipients"),
     "deliverydelay": ("deferral", "delayedRecipients"),
 }
+
+# It reports each mail that one of its detectors trips over, with a traceback; without a handler
+# that would reach the terminal.
+logging.getLogger("flufl.bounce").addHandler(logging.NullHandler())
 
 _NOTIFICATION = re.compile("notificationType|eventType")
 _STATUS_CODE = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
