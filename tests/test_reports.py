@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import bouncekit as bk
 from bouncekit.errors import BouncekitError
-from bouncekit.read import mailbox, messages, reports
+from bouncekit.read import load, mailbox, messages, reports
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
 from bouncekit.read.mime import read_mail
@@ -1047,6 +1047,21 @@ def many_mails(folder: Path, count: int) -> Path:
     )
     (folder / "many.mbox").write_text("".join(mails))
     return folder / "many.mbox"
+
+
+def test_the_mails_of_a_folder_are_read_as_each_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.eml", "b.eml", "d.eml", "e.eml"):
+        (tmp_path / name).write_text(notice(f"<{name[0]}@example.org>:\n550 unknown"))
+    (tmp_path / "c.csv").write_text("email,reason\nc@example.org,550 unknown\n")
+    many_mails(tmp_path, 5)
+    monkeypatch.setattr(messages, "CHUNK", 1_000)
+    together = load(tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert together.files["source"].to_list() == [str(file) for file in files]
+    assert together.files["records"].to_list() == [1, 1, 1, 1, 1, 5]
+    assert together.frame.equals(pl.concat(bk.read(file) for file in files))
 
 
 def test_processes_read_what_one_process_reads_in_the_same_order(
