@@ -19,6 +19,7 @@ import bouncekit as bk
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load, mailbox, messages, reports
 from bouncekit.read.mailbox import is_message
+from bouncekit.read.maildates import parse_time
 from bouncekit.read.messages import read_messages
 from bouncekit.read.mime import read_mail
 from bouncekit.read.reports import events, parse_message
@@ -1124,4 +1125,4 @@ def test_a_plain_time_is_what_the_standard_library_reads(text: str) -> None:
         expected = parsedate_to_datetime(text).astimezone(UTC)
     except ValueError:
         expected = None
-    assert reports.parse_time(text) == expected
+    assert parse_time(text) == expected
