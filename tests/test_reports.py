@@ -583,6 +583,14 @@ Received >>> 550 5.1.1 user unknown
 """),
         [("bounce", "ann@example.org", "550 5.1.1 user unknown")],
     ),
+    "PHPMailer's transcript": (
+        notice("""\
+2024-03-01 10:00:00\tCLIENT -> SERVER: RCPT TO:<ann@example.org>
+2024-03-01 10:00:01\tSERVER -> CLIENT: 550 5.1.1 No such user here
+2024-03-01 10:00:01\tSMTP ERROR: RCPT TO command failed: 550 5.1.1 No such user here
+"""),
+        [("bounce", "ann@example.org", "550 5.1.1 No such user here")],
+    ),
     "Mimecast": (
         notice(
             """\
