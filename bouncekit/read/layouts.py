@@ -22,6 +22,8 @@ from bouncekit.schema import BOUNCES
 EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
 # What makes two rows the same event, met in overlapping exports; a layout may say otherwise.
 SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
+# What tells a layout from others, and so is not taken over from the one it is like.
+TELLING = ("like", "headings", "has", "any", "file")
 # What headings begin with that name the item of a list.
 PARTS = ("each", "beside")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
@@ -95,11 +97,13 @@ def fold(heading: str) -> str:
 def layouts() -> tuple[Layout, ...]:
     """All layouts of sources.toml in the order they are tried."""
     data = tomllib.loads((files("bouncekit.read") / "sources.toml").read_text("utf-8"))
-    return tuple(
-        _layout(f"{service}.{name}", entry)
-        for service, entries in data.items()
-        for name, entry in entries.items()
-    )
+    entries: dict[str, dict[str, Any]] = {}
+    for service, named in data.items():
+        for name, entry in named.items():
+            like = entries.get(entry.get("like", ""), {})
+            inherited = {key: value for key, value in like.items() if key not in TELLING}
+            entries[f"{service}.{name}"] = inherited | entry
+    return tuple(_layout(name, entry) for name, entry in entries.items())
 
 
 def _layout(name: str, entry: dict[str, Any]) -> Layout:
