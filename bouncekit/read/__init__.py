@@ -19,7 +19,7 @@ from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
 from bouncekit.read.logs import READERS, read_log, server_of
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
-from bouncekit.read.reading import FILES, Reading
+from bouncekit.read.reading import DMARC, FILES, Reading
 from bouncekit.read.tables import bounces, open_table
 from bouncekit.schema import BOUNCES
 
@@ -94,7 +94,7 @@ def load(
         part, frame = _collected(found, options)
         is_unreadable = frame["event"] == "unreadable"
         counts = (frame.height, int(is_unreadable.sum()))
-        inferred = ", ".join(part.inferred)
+        inferred = "; ".join(part.inferred)
         files.append((str(found.path), part.kind, part.name, *counts, inferred))
         frames.append(frame)
         same |= part.same
@@ -184,6 +184,8 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     kind = kind_of(seen.head)
     if kind == "zip":
         return _archive(path, options)
+    if kind == "dmarc":
+        return Part(kind, DMARC, pl.LazyFrame(schema=BOUNCES))
     if kind == "binary":
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     table = open_table(kind, path, seen, mended=mended)
@@ -191,7 +193,7 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     if layout is None:
         return Part(kind, "bouncekit", frame)
     same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
-    return Part(kind, layout.service, frame, (*table.notes, *inferred), same)
+    return Part(kind, layout.service, frame, inferred, same)
 
 
 def _log_of(seen: Peek, options: Options) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.bodies import is_form, is_python
 from bouncekit.read.files import Peek, as_text, encoding, is_wide, unpack
 
 LINE = "__line"  # number of the record in its file, from 1
@@ -45,7 +46,10 @@ class Table:
 
 
 def kind_of(head: bytes) -> str:
-    """What the first bytes of a file are: parquet, excel, zip, binary, ndjson, json or csv."""
+    """What the first bytes of a file are.
+
+    One of parquet, excel, zip, binary, dmarc, form, python, ndjson, json or csv.
+    """
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
@@ -57,6 +61,12 @@ def kind_of(head: bytes) -> str:
     text = head.decode(encoding(head), "replace").lstrip("\ufeff \t\r\n")
     if re.match(r"\[\s*[\[{\]]", text):
         return "json"
+    if re.match(r"<\?xml|<feedback", text) and "<feedback" in text:
+        return "dmarc"
+    if is_form(text):
+        return "form"
+    if is_python(text):
+        return "python"
     if not text.startswith("{"):
         return "csv"
     first, *others = text.splitlines()

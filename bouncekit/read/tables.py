@@ -8,9 +8,9 @@ import polars as pl
 from bouncekit.read import cells
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
-from bouncekit.read.files import Peek
-from bouncekit.read.layouts import Layout, Options, fold, known_headings, recognise
-from bouncekit.read.objects import open_json, open_ndjson
+from bouncekit.read.files import NotOursError, Peek
+from bouncekit.read.layouts import Layout, Options, clipped, fold, known_headings, recognise
+from bouncekit.read.objects import open_bodies, open_json, open_ndjson, within
 from bouncekit.read.spread import spread
 from bouncekit.read.times import (
     SLASHED,
@@ -30,18 +30,26 @@ Reader = Callable[[pl.Expr], pl.Expr]
 RECIPIENT, REPLY = pl.col("__recipient"), pl.col("__reply")
 LOST, EVENT, TIME = pl.col("__lost"), pl.col("__event"), pl.col("__time")
 
+# What is to be told of dates such as 03/04/2024, by whether their day comes first.
+ORDERS = {
+    True: "day before month in dates such as 03/04/2024",
+    False: "month before day in dates such as 03/04/2024",
+    None: "dates such as 03/04/2024 left out, as nothing tells day from month: map time_format",
+}
 # Words that only repeat what the event says, and so are no verdict of the service.
 PLAIN_WORDS = ("bounce", "bounced")
 
 
 def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
-    """A table of the kind `csv`, `excel`, `ndjson`, `json` or `parquet`."""
+    """A table of the kind `csv`, `excel`, `ndjson`, `json`, `form`, `python` or `parquet`."""
     if kind == "parquet":
         return open_parquet(path)
     if kind == "json":
         return open_json(path, peek, known_headings, mended=mended)
     if kind == "ndjson":
         return open_ndjson(path, peek, known_headings, mended=mended)
+    if kind in ("form", "python"):
+        return open_bodies(kind, path, peek, known_headings, mended=mended)
     if kind == "excel":
         return open_excel(path, peek, mended=mended)
     return open_csv(path, peek, mended=mended)
@@ -57,12 +65,11 @@ def bounces(
     """
     if all(table.schema.get(column) == dtype for column, dtype in BOUNCES.items()):
         return None, table.frame.select(*BOUNCES), ()
-    sample = table.sample()
-    layout = recognise(table, sample, path, options)
+    table, sample, layout = _recognised(table, path, options)
     as_written = {**table.later, **table.cells}
     table, known = spread(table, layout)
     found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
-    usual_time, other_times = _times(table, layout, known, sample, options)
+    usual_time, other_times, dates = _times(table, layout, known, sample, options)
     columns = {
         "time": other_times,
         "event": pl.when(LOST).then(pl.lit("unreadable")).when(EVENT != "none").then(EVENT),
@@ -83,7 +90,25 @@ def bounces(
         .with_columns(__lost=_is_lost(table, layout))
         .select(columns[column].cast(dtype).alias(column) for column, dtype in BOUNCES.items())
     )
-    return layout, frame, _inferred_zone(layout, sample, options)
+    inferred = (
+        *_inferred_columns(layout, sample),
+        *_inferred_zone(layout, sample, options),
+        *dates,
+    )
+    return layout, frame, (*table.notes, *inferred)
+
+
+def _recognised(table: Table, path: Path, options: Options) -> tuple[Table, pl.DataFrame, Layout]:
+    """A table, its first records and its layout; of one without addresses that of its cells."""
+    sample = table.sample()
+    try:
+        return table, sample, recognise(table, sample, path, options)
+    except NotOursError:
+        inner = None if options.mapping else within(table, sample, known_headings)
+        if inner is None:
+            raise
+    sample = inner.sample()
+    return inner, sample, recognise(inner, sample, path, options)
 
 
 def _recipient(found: Found, layout: Layout) -> pl.Expr:
@@ -175,13 +200,18 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
         "mailing": cells.first,
         "message_id": cells.text,
         "sender": cells.mailbox,
-        "sending_ip": cells.ip,
-        "remote_mta": cells.text,
+        "sending_ip": lambda cell: _of_mail(cells.ip(cell)),
+        "remote_mta": lambda cell: _of_mail(cells.text(cell)),
     }
     return {
         column: _first(cells.text if layout.own else reader, found.get(column, ()))
         for column, reader in readers.items()
     }
+
+
+def _of_mail(address: pl.Expr) -> pl.Expr:
+    """The IP address or name of a host; of an open or click it is the reader's, and left out."""
+    return pl.when((EVENT != "engagement").fill_null(True)).then(address)
 
 
 def _place(table: Table, layout: Layout, path: Path) -> dict[str, pl.Expr]:
@@ -200,12 +230,12 @@ def _times(
     known: Mapping[str, pl.Expr],
     sample: pl.DataFrame,
     options: Options,
-) -> tuple[pl.Expr, pl.Expr]:
-    """The time in the shape most cells of its first column have, and what tells the others."""
+) -> tuple[pl.Expr, pl.Expr, tuple[str, ...]]:
+    """The time in the shape most cells of its first column have, what tells the others, notes."""
     zone = options.tz or layout.zone or "UTC"
     form = (options.mapping or {}).get("time_format", layout.time_format)
     usual = pl.lit(None, BOUNCES["time"])
-    others = []
+    others, notes = [], []
     for place, heading in enumerate(layout.fields.get("time", ())):
         cell = known[heading]
         if form is not None:
@@ -215,17 +245,34 @@ def _times(
         if place == 0 and (quick := usual_form(seen)):
             usual = told(cell, quick, zone=zone)
             cell = pl.when(TIME.is_null()).then(cell)
-        is_slashed = seen.str.strip_chars().str.contains(SLASHED).any()
-        day_first = _day_first(table.frame, known[heading]) if is_slashed else None
+        day_first = None
+        if seen.str.strip_chars().str.contains(SLASHED).any():
+            day_first = _day_first(table.frame, known[heading])
+            notes.append(ORDERS[day_first])
         others.append(instant(cell, typed_forms(seen, day_first=day_first), zone=zone))
-    return usual, pl.coalesce(TIME, *others)
+    return usual, pl.coalesce(TIME, *others), tuple(dict.fromkeys(notes))
+
+
+def _inferred_columns(layout: Layout, sample: pl.DataFrame) -> tuple[str, ...]:
+    """Which headings were taken for what, in a table that nobody described."""
+    if layout.service != "generic":
+        return ()
+    seen = {c: [h for h in names if h in sample] for c, names in layout.fields.items()}
+    taken = (f"{column} = {clipped(names)}" for column, names in seen.items() if names)
+    return (", ".join(taken).replace(";", ","),)
 
 
 def _inferred_zone(layout: Layout, sample: pl.DataFrame, options: Options) -> tuple[str, ...]:
-    """What is to be told of times that name no zone; nothing where none is without."""
+    """What is to be told of times that name no zone; nothing where the zone is known."""
+    if options.tz is not None or layout.zone == "UTC":
+        return ()
+    is_left = pl.lit(True)
     for heading in layout.fields.get("time", ()):
-        if options.tz is None and heading in sample and has_local(sample[heading]):
-            return (f"times without a zone taken as {layout.zone or 'UTC'}",)
+        if heading in sample:
+            if has_local(sample.filter(is_left)[heading]):
+                zone = (layout.zone or "UTC").replace("Etc/GMT+", "UTC-")  # whose signs are odd
+                return (f"times without a zone taken as {zone}",)
+            is_left &= cells.text(pl.col(heading)).is_null()
     return ()
 
 

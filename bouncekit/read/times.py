@@ -110,7 +110,7 @@ def has_local(cells: pl.Series) -> bool:
     """True where a sample of cells holds times of day that name no zone."""
     text = cells.str.strip_chars()
     is_local = text.str.contains(r"\d:\d\d") & ~text.str.contains(
-        r"(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d)(?: \(.*\))?$"
+        r"(?:Z|[A-Z]{3,5}|[+-]\d\d(?::?\d\d)?)(?: \(.*\))?$"
     )
     return bool(is_local.any())
 
