@@ -2,7 +2,8 @@
 
 The tour, in the order of the work:
 
-read(*paths)            any export, mailbox or folder -> the bounces frame, nothing lost
+read(*paths)            any export, mailbox or folder -> the bounces frame, nothing lost;
+                        load(*paths) tells besides what became of each record
 classify(bounces)       adds category, fault, and the words that made us say so
 explain(reply)          the same for one reply, to read
 distribution(bounces)   how many of what; unclassified(bounces): what nobody could name
@@ -33,7 +34,7 @@ from bouncekit.incidents import incidents
 from bouncekit.mask import mask
 from bouncekit.offenders import offenders
 from bouncekit.policy import Policy, decide, policies
-from bouncekit.read import read, scan
+from bouncekit.read import load, read, scan
 from bouncekit.sent import match_sent
 from bouncekit.suppress import write_suppressions
 
@@ -55,6 +56,7 @@ __all__ = [
     "enhanced_codes",
     "explain",
     "incidents",
+    "load",
     "mask",
     "match_sent",
     "offenders",

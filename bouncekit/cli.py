@@ -192,7 +192,7 @@ def decide(
         _refuse_to_empty(decisions, sent)
     returning = None if back is None else _bring_back(bounces, day, previous, back)
     change = write_suppressions(decisions, output, service, previous, run=run)
-    _say(reading.summary)
+    _say(str(reading))
     if sent is not None:
         _say(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
     _say(_verdicts(decisions))
@@ -235,7 +235,7 @@ def backtest(
             raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
     reading = _read(exports, source, tz, mapping)
     table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
-    _say(reading.summary)
+    _say(str(reading))
     for row in table.iter_rows(named=True):
         _say(_replayed(row))
 
@@ -256,7 +256,7 @@ def report(
 
     rules = usable(rules)  # a mistake in there is told before anything is read
     reading = _read(exports, source, tz, mapping)
-    _say(reading.summary)
+    _say(str(reading))
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
     _say(f"Wrote the report: open {page} in a browser.")
 
@@ -393,7 +393,7 @@ def _replies(
         frame = pl.concat(table for table in tables if table is not None)
         _say(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
         return frame
-    _say(reading.summary)
+    _say(str(reading))
     return reading.frame
 
 

@@ -1,15 +1,18 @@
 """Tell what kind of container a file is, and give its records as a table of text cells."""
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.files import Peek, as_text, encoding, is_wide, unpack
+from bouncekit.read.bodies import is_form, is_python
+from bouncekit.read.files import CHUNK, Peek, as_text, encoding, is_wide, unpack
 
 LINE = "__line"  # number of the record in its file, from 1
 RAW = "__raw"  # text of a record that could not be split into cells, else null
@@ -45,7 +48,10 @@ class Table:
 
 
 def kind_of(head: bytes) -> str:
-    """What the first bytes of a file are: parquet, excel, zip, binary, ndjson, json or csv."""
+    """What the first bytes of a file are.
+
+    One of parquet, excel, zip, binary, dmarc, form, python, ndjson, json or csv.
+    """
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
@@ -57,6 +63,12 @@ def kind_of(head: bytes) -> str:
     text = head.decode(encoding(head), "replace").lstrip("\ufeff \t\r\n")
     if re.match(r"\[\s*[\[{\]]", text):
         return "json"
+    if re.match(r"<\?xml|<feedback", text) and "<feedback" in text:
+        return "dmarc"
+    if is_form(text):
+        return "form"
+    if is_python(text):
+        return "python"
     if not text.startswith("{"):
         return "csv"
     first, *others = text.splitlines()
@@ -76,7 +88,7 @@ def text_source(path: Path, peek: Peek) -> Path | bytes:
     streams = (
         encoding(peek.head).startswith("utf-8")
         and (b"\n" in peek.head or b"\r" not in peek.head)  # else line ends of an old Mac
-        and _is_utf8(path)
+        and (_is_packed_utf8(path) if peek.packing else _is_utf8(path))
     )
     if streams:
         return path
@@ -93,7 +105,19 @@ def written_in(peek: Peek, source: Path | bytes) -> tuple[str, ...]:
 
 
 def _is_utf8(path: Path) -> bool:
-    """True where a file, packed or not, is UTF-8 to its end: one fast pass in bounded memory."""
+    """True where a file is UTF-8 to its end: one fast pass in bounded memory."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file, suppress(UnicodeDecodeError):
+        while chunk := file.read(CHUNK):
+            if decoder.getstate()[0] or not chunk.isascii():
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+        return True
+    return False
+
+
+def _is_packed_utf8(path: Path) -> bool:
+    """The same of what a packed file holds."""
     try:
         pl.scan_lines(path).select(pl.col("line").str.len_bytes().max()).collect(engine="streaming")
     except (pl.exceptions.ComputeError, OSError):  # OSError: a broken packing, told by unpack()

@@ -70,7 +70,7 @@ def _row(found: Found, part: Part, place: Path) -> tuple[str, str, str, int, int
     is_unreadable = pl.col("event") == "unreadable"
     counts = frame.select(records=pl.len(), unreadable=is_unreadable.sum())
     records, unreadable = counts.collect(engine="streaming").row(0)
-    return str(found.path), part.kind, part.name, records, unreadable, ", ".join(part.inferred)
+    return str(found.path), part.kind, part.name, records, unreadable, "; ".join(part.inferred)
 
 
 def _each_once(frame: pl.LazyFrame, same: Mapping[str, tuple[str, ...]]) -> pl.LazyFrame:
