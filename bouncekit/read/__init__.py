@@ -69,7 +69,7 @@ def scan(
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
 ) -> pl.LazyFrame:
-    """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON, Parquet and mails.
+    """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON, Parquet, mails, logs.
 
     Duplicates stay in. A CSV whose quotes are broken fails with Polars' own error when it is
     collected, where `read` keeps what it can: finding them takes a reading of the whole file.
