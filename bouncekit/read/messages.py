@@ -11,7 +11,6 @@ from polars.io.plugins import register_io_source
 from bouncekit.errors import BouncekitError
 from bouncekit.read.files import packed_chunks
 from bouncekit.read.mailbox import raw_messages
-from bouncekit.read.reports import parse_message
 from bouncekit.schema import BOUNCES
 
 Message = tuple[str, int, bytes]  # file, number in it, raw mail
@@ -69,6 +68,8 @@ def _batches(messages: Iterator[Message]) -> Batches:
 
 
 def _parsed(batch: list[Message]) -> pl.DataFrame:
+    from bouncekit.read.reports import parse_message  # its many patterns are slow to load
+
     rows = [
         {**row, "source": source, "line": line}
         for source, line, raw in batch
