@@ -11,8 +11,6 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO
 
-import charset_normalizer
-
 from bouncekit.errors import BouncekitError
 
 if sys.version_info >= (3, 14):
@@ -216,6 +214,8 @@ def text_encoding(data: bytes) -> str:
 def code_page(text: bytes) -> str:
     """The likeliest code page of text that is not UTF-8, judged on its lines beyond ASCII."""
     telling = b"\n".join(line for line in text.split(b"\n") if not line.isascii())[:HEAD]
+    import charset_normalizer  # slow to load, and hardly any export needs it
+
     guesses = charset_normalizer.from_bytes(telling, cp_isolation=CODE_PAGES)
     best = guesses.best()
     if best is None:
