@@ -61,6 +61,15 @@ ROOMY_ROW = alt.Step(46)  # a row with a line of text above its bar
 CELL = alt.Step(66)  # a column with a dot and its number side by side
 WIDE_CELL = alt.Step(76)  # the same under a heading of words
 HEADING_SPACE, HEADING_LINE = 9, 14  # pixels below a heading of one line, and for each more
+# A tick of a time axis, by the largest unit it stands on: no label leaves its year to be guessed.
+TICKS = {
+    "year": "%Y",
+    **dict.fromkeys(("quarter", "month"), "%b %Y"),
+    **dict.fromkeys(("week", "date", "day"), "%Y-%m-%d"),
+    "hours": "%b %d %H:%M",
+    "minutes": "%H:%M",
+    **dict.fromkeys(("seconds", "milliseconds"), "%H:%M:%S"),
+}
 SMALLEST_DOT = 36  # in square pixels: a ring that is seen to be hollow
 PIXELS_PER_INCH = 144  # twice the display size of 72
 
