@@ -39,7 +39,7 @@ def every_chart() -> dict[str, alt.TopLevelMixin]:
     decisions = bk.decide(bounces)
     tried = pl.concat(bk.decide(bounces, name) for name in POLICIES)
     meanings = bk.reply_codes().select(
-        reply_code="code", meaning=pl.col("meaning").str.extract("^([^:(]+)")
+        reply_code="code", meaning=pl.col("meaning").str.extract("^([^:(;]+)")
     )
     by_code = bk.distribution(bounces, by=["reply_code", "action"])
     history = history_of(bounces)

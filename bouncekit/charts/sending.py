@@ -20,7 +20,7 @@ from bouncekit.charts.data import (
     thousands,
     with_action,
 )
-from bouncekit.charts.parts import by_order, rows_down, time_axis, titled
+from bouncekit.charts.parts import by_order, time_axis, titled
 from bouncekit.theme import ROOMY_ROW, action_colour
 
 # Amazon SES puts an account under review at 5 % bounces and may pause it at 10 %
