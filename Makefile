@@ -21,8 +21,9 @@ test: $(READY)  ## every check: style, types, tests, doctests, README and notebo
 notebooks: $(READY)  ## execute the notebooks in place; no diff if nothing changed
 	$(BIN)/python -m bouncekit.notebooks notebooks
 
-charts: $(READY)  ## every picture of docs/charts anew
+charts: $(READY)  ## every picture of docs/ anew: the charts and the terminal
 	$(BIN)/python docs/make_charts.py
+	$(BIN)/python docs/make_terminal.py
 
 data: $(READY)  ## the sample data anew; the same bytes each time
 	$(BIN)/python data/make_newsletter.py

@@ -263,7 +263,7 @@ def _glance(
     if failures:
         share = f"{mine['events'].sum() / failures:.1%}".replace("%", " %")
         glance.append((share, "of the failures are yours to mend"))
-    glance.append((f"{to_mend}", "problem of your sending" + "s" * (to_mend != 1)))
+    glance.append((f"{to_mend}", f"problem{'s' * (to_mend != 1)} of your sending"))
     glance.append((f"{verdicts.get('remove', 0):,}", "addresses to remove"))
     if held := verdicts.get("hold", 0):
         glance.append((f"{held:,}", "removals on hold"))

@@ -377,7 +377,8 @@ def _one_line(text: str, longest: int = TEXT_LENGTH) -> str:
 
 def _html(cells: dict[str, list[str]], numeric: set[str], times: set[str], note: str) -> str:
     """A plain table that screen readers follow: column headers with a scope, a caption."""
-    align = {name: "right" if name in numeric else "left" for name in cells}
+    align = dict.fromkeys(cells, "left")
+    align |= dict.fromkeys(numeric, "right;white-space:nowrap")
     align |= dict.fromkeys(times, "left;white-space:nowrap")
     head = "".join(
         f'<th scope="col" style="text-align:{align[name]}">{escape(_one_line(name))}</th>'

@@ -132,6 +132,30 @@ def test_the_lab_fills_in_exports_and_rules(own: Path, monkeypatch: pytest.Monke
         ]
 
 
+def test_the_first_page_says_what_the_files_do_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bouncekit.report._pages", lambda *_, **__: [])
+    (export := tmp_path / "cleaned.csv").write_text(
+        "Email Address,CLEAN_TIME,CLEAN_CAMPAIGN_TITLE\nann@example.org,2024-05-01 09:00:00,May\n",
+        encoding="utf-8",
+    )
+    index = write_report(load(export), tmp_path / "report").read_text(encoding="utf-8")
+    said = re.findall(r"These files hold no (\w+): [^<]+\.</p>", index)
+    assert said == ["replies", "deliveries"]
+
+
+def test_the_first_page_gives_its_numbers_first(report: Path) -> None:
+    index = (report / "index.html").read_text(encoding="utf-8")
+    glance = re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", index)
+    assert glance == [
+        ("bounces, beside 2 deliveries", "5"),
+        ("of the failures are yours to mend", "20.0 %"),
+        ("problem of your sending", "1"),
+        ("addresses to remove", "2"),
+    ]
+
+
 def test_the_unclassified_table_is_as_wide_as_the_page(report: Path) -> None:
     index = (report / "index.html").read_text(encoding="utf-8")
     shown = index.partition("What nobody could name")[2].partition("</table>")[0]
