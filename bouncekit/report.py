@@ -175,9 +175,9 @@ def _charts(
         chart = draw(frame)
         chart.save(folder / f"{name}.svg")
         spec = chart.to_dict()
-        shown, sizes = picture(spec)
+        shown, about = picture(spec)
         (folder / f"{name}.png").write_bytes(shown["image/png"])
-        drawn[name] = {"alt": str(spec.get("description", name)), **_size(sizes)}
+        drawn[name] = _about(about)
     return drawn
 
 
@@ -237,16 +237,17 @@ def _output(output: Any) -> dict[str, Any]:
     data = output.get("data", {})
     text = str(data.get("text/plain", output.get("text", "")))
     if "image/png" in data:
-        sizes = _size(output.get("metadata", {}))
-        return {"png": str(data["image/png"]).strip(), "text": text, **sizes}
+        about = _about(output.get("metadata", {}))
+        return {"png": str(data["image/png"]).strip(), "alt": text, **about}
     if "text/html" in data:
         return {"html": str(data["text/html"])}
     return {"text": text}
 
 
-def _size(metadata: dict[str, Any]) -> dict[str, int]:
-    """The size at which a picture is shown: it has more pixels than that."""
-    return {side: round(pixels) for side, pixels in metadata.get("image/png", {}).items()}
+def _about(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A picture's description, and the size at which it is shown: it has more pixels than that."""
+    about = metadata.get("image/png", {})
+    return {name: said if name == "alt" else round(said) for name, said in about.items()}
 
 
 def _glance(

@@ -247,10 +247,14 @@ class _InScript(json.JSONEncoder):
 
 
 def picture(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An Altair renderer: the chart as PNG (with its display size) and as one line of text."""
+    """An Altair renderer: the chart as PNG and as one line of text.
+
+    The picture's metadata hold its display size and, for those who cannot see it, its description.
+    """
     data, metadata = spec_to_mimebundle(
         spec, format="png", mode="vega-lite", ppi=PIXELS_PER_INCH, scale_factor=1
     )
+    metadata["image/png"] |= {"alt": str(spec.get("description") or _title(spec))}
     line = f"<chart {_title(spec)!r} spec={spec_hash(spec)}>"
     return {"image/png": _small(data["image/png"]), "text/plain": line}, metadata
 

@@ -57,6 +57,22 @@ def test_its_pages_load_nothing_from_outside(report: Path) -> None:
             assert target.startswith("data:image/png") or (report / target).exists(), target
 
 
+def test_every_picture_is_described_in_a_sentence(report: Path) -> None:
+    for page in report.glob("*.html"):
+        pictures = re.findall(r"<img ([^>]+)>", page.read_text(encoding="utf-8"))
+        assert pictures, page
+        for picture in pictures:
+            assert re.search(r'alt="[A-Z][^"<]+\."', picture), (page.name, picture[-200:])
+            assert re.search(r'width="\d+" height="\d+"', picture), (page.name, picture[-200:])
+
+
+def test_every_page_leads_to_every_other(report: Path) -> None:
+    pages = {page.name for page in report.glob("*.html")}
+    for page in report.glob("*.html"):
+        links = set(re.findall(r'href="([^"]+\.html)"', page.read_text(encoding="utf-8")))
+        assert links | {page.name} == pages
+
+
 def test_nobody_is_named_outside_the_removal_list(report: Path) -> None:
     for path in report.rglob("*"):
         if path.is_file() and path.name != "remove.csv":
