@@ -285,6 +285,8 @@ def lab(
             f"{folder}: {_many(kept, 'notebook')} there already, left as before. Set EXPORT and "
             "RULES there yourself, or choose another --folder."
         )
+    if not exports:
+        _say("No export given: the notebooks show a sample. Set EXPORT in each to your own files.")
     open_lab(exports or [], folder, rules)
 
 

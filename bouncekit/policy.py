@@ -1,19 +1,20 @@
 """Decide which addresses come off the list."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from os import PathLike
 
 import polars as pl
 
 from bouncekit.because import because
-from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event
+from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event, outcomes
 from bouncekit.incidents import outage_windows
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
 from bouncekit.strikes import after_reset, counted, last_reset, weight
 
-__all__ = ["Policy", "decide", "find_policy", "policies", "presets"]
+__all__ = ["Policy", "decide", "find_policy", "policies", "presets", "tally"]
 
 # Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
 USUAL_GAP_DAYS = 30
@@ -55,6 +56,35 @@ def decide(
     return tell_unmatched(ordered.collect(engine="streaming"), frame)
 
 
+def tally(
+    frame: pl.DataFrame | pl.LazyFrame,
+    tried: Iterable[str | PathLike[str] | Policy],
+    *,
+    as_of: datetime | None = None,
+    guard: bool = True,
+) -> pl.DataFrame:
+    """Count the verdicts that `decide` would give by each of several policies.
+
+    Columns: policy (String, in the order given), verdict (Verdict), recipients (UInt32).
+    """
+    as_of = as_of or last_event(frame)
+    outages = outage_windows(frame, as_of=as_of) if guard else None
+    told = events(frame, as_of)
+    # What no policy changes is found once: it is most of the work.
+    outcome = outcomes(told).collect(engine="streaming").lazy()
+    bounced = told.filter(pl.col("event") == "bounce").collect(engine="streaming").lazy()
+    counts = [
+        _decided(by_mailing(bounced, weight(policy), outcome), policy, as_of, outages)
+        .group_by("policy", "verdict")
+        .agg(recipients=pl.len())
+        .sort("verdict")
+        .collect(engine="streaming")
+        for policy in map(find_policy, tried)
+    ]
+    schema = {"policy": pl.String(), "verdict": Verdict, "recipients": pl.UInt32()}
+    return pl.concat([pl.DataFrame(schema=schema), *counts])
+
+
 def decisions(
     frame: pl.DataFrame | pl.LazyFrame,
     policy: Policy,
@@ -65,8 +95,14 @@ def decisions(
 
     `outages` are the windows of `outage_windows`, None to decide without the guard.
     """
+    return _decided(by_mailing(events(frame, as_of), weight(policy)), policy, as_of, outages)
+
+
+def _decided(
+    mailed: pl.LazyFrame, policy: Policy, as_of: datetime | None, outages: pl.DataFrame | None
+) -> pl.LazyFrame:
     # What several counts need is counted once: the engine would do it anew for each.
-    history = by_mailing(events(frame, as_of), weight(policy)).collect(engine="streaming").lazy()
+    history = mailed.collect(engine="streaming").lazy()
     recipients, bounced, usual_gap = pl.collect_all(
         [_per_recipient(history, policy), _bounced(history), _usual_gap(history)],
         engine="streaming",

@@ -265,9 +265,10 @@ def _glance(
         share = f"{mine['events'].sum() / failures:.1%}".replace("%", " %")
         glance.append((share, "of the failures are yours to mend"))
     glance.append((f"{to_mend}", f"problem{'s' * (to_mend != 1)} of your sending"))
-    glance.append((f"{verdicts.get('remove', 0):,}", "addresses to remove"))
-    if held := verdicts.get("hold", 0):
-        glance.append((f"{held:,}", "removals on hold"))
+    removed, held = verdicts.get("remove", 0), verdicts.get("hold", 0)
+    glance.append((f"{removed:,}", f"address{'es' * (removed != 1)} to remove"))
+    if held:
+        glance.append((f"{held:,}", f"removal{'s' * (held != 1)} on hold"))
     return glance
 
 

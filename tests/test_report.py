@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bouncekit import notebooks
+from bouncekit.cli import app
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load
 from bouncekit.report import open_lab, write_report
@@ -146,6 +148,17 @@ def test_the_lab_fills_in_exports_and_rules(own: Path, monkeypatch: pytest.Monke
             "MASKED = True",
             f"RULES = {str(own.resolve())!r}",
         ]
+
+
+def test_the_lab_without_an_export_says_that_it_shows_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+    done = CliRunner().invoke(app, ["lab", "--folder", str(tmp_path / "lab")])
+    assert done.output == (
+        "No export given: the notebooks show a sample. Set EXPORT in each to your own files.\n"
+    )
+    assert len(list((tmp_path / "lab").glob("*.ipynb"))) == len(notebooks.all_notebooks())
 
 
 def test_the_first_page_says_what_the_files_do_not_hold(
