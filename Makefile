@@ -24,8 +24,9 @@ bench: $(READY)  ## how fast it is and how much memory it takes, beside others: 
 notebooks: $(READY)  ## execute the notebooks in place; no diff if nothing changed
 	$(BIN)/python -m bouncekit.notebooks notebooks
 
-charts: $(READY)  ## every picture of docs/charts anew
+charts: $(READY)  ## every picture of docs/ anew: the charts and the terminal
 	$(BIN)/python docs/make_charts.py
+	$(BIN)/python docs/make_terminal.py
 
 data: $(READY)  ## the sample data anew; the same bytes each time
 	$(BIN)/python data/make_newsletter.py

@@ -250,12 +250,17 @@ def report(
     rules: Rules = None,
 ) -> None:
     """Run the notebooks on your exports and write one folder to open in a browser."""
-    from bouncekit.report import usable, write_report
+    import json
+
+    from bouncekit.report import MANIFEST, usable, write_report
 
     rules = usable(rules)  # a mistake in there is told before anything is read
     reading = _read(exports, source, tz, mapping)
     _say(str(reading))
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
+    verdicts = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["verdicts"]
+    removed = _many(verdicts.get("remove", 0), "address", "addresses")
+    _say(f"{removed} to remove: {output / 'remove.csv'} has them, with the reason for each.")
     _say(f"Wrote the report: open {page} in a browser.")
 
 
@@ -278,6 +283,8 @@ def lab(
             f"{folder}: {_many(kept, 'notebook')} there already, left as before. Set EXPORT and "
             "RULES there yourself, or choose another --folder."
         )
+    if not exports:
+        _say("No export given: the notebooks show a sample. Set EXPORT in each to your own files.")
     open_lab(exports or [], folder, rules)
 
 

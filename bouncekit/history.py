@@ -145,7 +145,9 @@ def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     return newest
 
 
-def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFrame:
+def by_mailing(
+    events: pl.LazyFrame, weight: pl.Expr | None = None, outcome: pl.LazyFrame | None = None
+) -> pl.LazyFrame:
     """Give a row per recipient and mailing, whatever the number and order of its events.
 
     Retries, deferrals, delay notices and duplicates of one message are one row. A bounce stands
@@ -158,10 +160,31 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     (Boolean), last_delivery, last_taken (of a delivery that was not bounced later),
     last_engagement, last_alive (the later of these two), last_complaint (Datetime), and of the
     bounce that counts: weight (Float64), category and `EVIDENCE`.
+
+    Who weighs the same events in several ways finds once what no weight changes, the `outcomes`,
+    and gives it as `outcome`; of the events only the bounces are then looked at.
     """
+    outcome = outcomes(events) if outcome is None else outcome
+    counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
+    bounced = pl.col("bounced")
+    return (
+        outcome.drop("has_bounce")
+        .join(counting, on=_MAILING, how="left")
+        .with_columns(bounced=pl.col("bounced").fill_null(False))
+        .with_columns(
+            time=pl.when(bounced).then("time").otherwise("last_time"),
+            last_taken=pl.when(~bounced).then("last_delivery"),
+        )
+        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
+        .drop("last_time")
+    )
+
+
+def outcomes(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Give what became of each recipient's mailings, beside the bounce that counts."""
     time, event = pl.col("time"), pl.col("event")
     tried = event.is_in(_TRIED)
-    outcome = (
+    return (
         events.select(
             *_MAILING,
             "time",
@@ -195,19 +218,6 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
                 )
             },
         )
-    )
-    counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
-    bounced = pl.col("bounced")
-    return (
-        outcome.drop("has_bounce")
-        .join(counting, on=_MAILING, how="left")
-        .with_columns(bounced=pl.col("bounced").fill_null(False))
-        .with_columns(
-            time=pl.when(bounced).then("time").otherwise("last_time"),
-            last_taken=pl.when(~bounced).then("last_delivery"),
-        )
-        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
-        .drop("last_time")
     )
 
 

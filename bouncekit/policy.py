@@ -1,6 +1,6 @@
 """Decide which addresses come off the list."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from os import PathLike
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from bouncekit.because import because
 from bouncekit.buckets import in_parts
-from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event
+from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event, outcomes
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
@@ -16,7 +16,7 @@ from bouncekit.strikes import after_reset, counted, last_reset, weight
 from bouncekit.tallies import ALWAYS, over
 from bouncekit.whole import Whole, whole_of
 
-__all__ = ["Policy", "decide", "find_policy", "policies", "presets"]
+__all__ = ["Policy", "decide", "find_policy", "policies", "presets", "tally"]
 
 # The columns of a classified frame that decisions rest on.
 USED = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
@@ -56,13 +56,39 @@ def decide(
         return decide_parts(parts, chosen, as_of, guard)
 
 
+def tally(
+    frame: pl.DataFrame | pl.LazyFrame,
+    tried: Iterable[str | PathLike[str] | Policy],
+    *,
+    as_of: datetime | None = None,
+    guard: bool = True,
+) -> pl.DataFrame:
+    """Count the verdicts that `decide` would give by each of several policies.
+
+    Columns: policy (String, in the order given), verdict (Verdict), recipients (UInt32).
+    """
+    as_of = as_of or last_event(frame)
+    whole = whole_of(over(frame, as_of=as_of), as_of, guard)
+    known = events(frame, as_of, whole.lists)
+    # What no policy changes is found once: it is most of the work.
+    outcome = outcomes(known).collect(engine="streaming").lazy()
+    bounced = known.filter(pl.col("event") == "bounce").collect(engine="streaming").lazy()
+    counts = [
+        _judged(by_mailing(bounced, weight(policy), outcome), policy, whole)
+        .group_by("policy", "verdict")
+        .agg(recipients=pl.len())
+        .sort("verdict")
+        .collect(engine="streaming")
+        for policy in map(find_policy, tried)
+    ]
+    schema = {"policy": pl.String(), "verdict": Verdict, "recipients": pl.UInt32()}
+    return pl.concat([pl.DataFrame(schema=schema), *counts])
+
+
 def used(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Give the columns of a frame that decisions rest on."""
-    columns = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
     names = frame.collect_schema().names()
-    return (
-        frame.select(name for name in names if name in columns) if "recipient" in names else frame
-    )
+    return frame.select(name for name in names if name in USED) if "recipient" in names else frame
 
 
 def decide_parts(
@@ -93,9 +119,13 @@ def decided(frame: pl.DataFrame | pl.LazyFrame, policy: Policy, whole: Whole) ->
 
 def decisions(frame: pl.DataFrame | pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
     """Give the rows of `decided` lazily: who wants no sentences has none written."""
-    # What several counts need is counted once: the engine would do it anew for each.
     known = events(frame, whole.as_of, whole.lists)
-    history = by_mailing(known, weight(policy)).collect(engine="streaming").lazy()
+    return _judged(by_mailing(known, weight(policy)), policy, whole)
+
+
+def _judged(mailed: pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
+    # What several counts need is counted once: the engine would do it anew for each.
+    history = mailed.collect(engine="streaming").lazy()
     recipients, bounced = pl.collect_all(
         [_per_recipient(history, policy), _bounced(history)], engine="streaming"
     )

@@ -21,7 +21,7 @@ from jinja2 import Environment
 from bouncekit import charts, notebooks
 from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
-from bouncekit.counts import distribution, unclassified
+from bouncekit.counts import distribution, holdings, unclassified
 from bouncekit.domains import faults_by_provider
 from bouncekit.errors import BouncekitError
 from bouncekit.files import without_formulas
@@ -33,7 +33,7 @@ from bouncekit.own_rules import own_phrases
 from bouncekit.policy import decide
 from bouncekit.revivals import revivals
 from bouncekit.suppress import write_suppressions
-from bouncekit.theme import ROWS, table, use_theme
+from bouncekit.theme import ROWS, picture, table, use_theme
 
 if TYPE_CHECKING:
     from bouncekit.read import Reading
@@ -122,6 +122,7 @@ def _fill(
         shown = mask(frame) if masked else frame
         without_formulas(shown).write_csv(draft / f"{name}.csv")
     to_mend = problems(found["alerts"])
+    by_fault = distribution(bounces, by="fault")
     pictures = _charts(draft / "charts", bounces, decisions, to_mend)
     parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
     pages = _pages(draft, reading.frame, parameters, progress=progress)
@@ -133,8 +134,10 @@ def _fill(
         pictures=pictures,
         pages=pages,
         problems=to_mend.to_dicts(),
+        glance=_glance(bounces, by_fault, decisions, to_mend.height),
+        missing=holdings(bounces).filter(pl.col("events") == 0).to_dicts(),
         tables={
-            "faults": _table(distribution(bounces, by="fault"), masked),
+            "faults": _table(by_fault, masked),
             "incidents": _table(found["incidents"], masked),
             "verdicts": _table(_verdicts(decisions), masked),
             "removals": _table(_removals(decisions), masked, MOST_REMOVALS),
@@ -146,17 +149,18 @@ def _fill(
 
 def _charts(
     folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame, to_mend: pl.DataFrame
-) -> dict[str, str]:
-    """Write each chart that the frames have something for, and give its description by name."""
+) -> dict[str, dict[str, Any]]:
+    """Write each chart that the frames have something for; give its text and size by name."""
     folder.mkdir()
     repeated = offenders(bounces, at_least=1)
+    after_failure = pl.col("sends_after_first_failure") > 0
     by_mailing = rates(bounces)
     verdicts = decisions.group_by("verdict", "category").agg(recipients=pl.len())
     makers = {
         "categories": (charts.categories, distribution(bounces, by=["category", "fault"])),
         "bounce_rate": (charts.bounce_rate, by_mailing),
         "pareto": (charts.pareto, pareto(repeated) if repeated.height else repeated),
-        "hygiene": (charts.hygiene, hygiene(repeated)),
+        "hygiene": (charts.hygiene, hygiene(repeated.filter(after_failure))),
         "revivals": (charts.revivals, revivals(bounces)),
         "providers": (charts.providers, faults_by_provider(bounces)),
         "blocklists": (charts.blocklists, blocklistings(bounces)),
@@ -169,9 +173,11 @@ def _charts(
         if frame.is_empty():
             continue
         chart = draw(frame)
-        for ending in ("png", "svg"):
-            chart.save(folder / f"{name}.{ending}")
-        drawn[name] = str(chart.to_dict().get("description", name))
+        chart.save(folder / f"{name}.svg")
+        spec = chart.to_dict()
+        shown, about = picture(spec)
+        (folder / f"{name}.png").write_bytes(shown["image/png"])
+        drawn[name] = _about(about)
     return drawn
 
 
@@ -184,19 +190,19 @@ def _pages(
         frame.write_parquet(export)
         given = {"EXPORT": [str(export)], **parameters}
 
-        def page(notebook: Path) -> tuple[str, str]:
+        def page(notebook: Path) -> None:
             content = notebooks.run_with(notebook, given, Path(place))
-            title, html = _html(content)
+            html = _html(content, contents)
             (draft / f"{notebook.stem}.html").write_text(html, encoding="utf-8")
-            return f"{notebook.stem}.html", title
 
         paths = notebooks.all_notebooks()
-        return list(_with_progress(notebooks.side_by_side(page, paths), len(paths), progress))
+        contents = [(f"{path.stem}.html", notebooks.title(path)) for path in paths]
+        for _ in _with_progress(notebooks.side_by_side(page, paths), len(paths), progress):
+            pass
+        return contents
 
 
-def _with_progress(
-    pages: Iterable[tuple[str, str]], count: int, progress: bool
-) -> Iterable[tuple[str, str]]:
+def _with_progress(pages: Iterable[None], count: int, progress: bool) -> Iterable[None]:
     if not progress or not sys.stderr.isatty():
         return pages
     from rich.console import Console
@@ -206,30 +212,64 @@ def _with_progress(
     return track(pages, "Running the notebooks", total=count, console=console)
 
 
-def _html(content: Any) -> tuple[str, str]:
+def _html(content: Any, contents: list[tuple[str, str]]) -> str:
     """Turn a notebook into a page: prose, pictures and tables; the code folded away."""
     import mistune
 
-    cells = []
+    cells: list[dict[str, Any]] = []
+    code: list[str] = []  # of cells that show nothing: it goes with the next that does
     for cell in content.cells:
         if cell.cell_type == "markdown":
             cells.append({"prose": mistune.html(cell.source.replace(".ipynb)", ".html)"))})
             continue
         if "injected-parameters" in cell.metadata.get("tags", []):
             continue
-        cells.append({"code": cell.source, "outputs": [_output(o) for o in cell.outputs]})
-    first = content.cells[0].source.splitlines()[0].lstrip("# ")
-    return first, _template("notebook.html").render(title=first, cells=cells)
+        code.append(cell.source)
+        if cell.outputs:
+            shown = [_output(output) for output in cell.outputs]
+            cells.append({"code": "\n\n".join(code), "outputs": shown})
+            code.clear()
+    title = content.cells[0].source.splitlines()[0].lstrip("# ")
+    return str(_template("notebook.html").render(title=title, cells=cells, contents=contents))
 
 
-def _output(output: Any) -> dict[str, str]:
+def _output(output: Any) -> dict[str, Any]:
     data = output.get("data", {})
     text = str(data.get("text/plain", output.get("text", "")))
     if "image/png" in data:
-        return {"png": str(data["image/png"]).strip(), "text": text}
+        about = _about(output.get("metadata", {}))
+        return {"png": str(data["image/png"]).strip(), "alt": text, **about}
     if "text/html" in data:
         return {"html": str(data["text/html"])}
     return {"text": text}
+
+
+def _about(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A picture's description, and the size at which it is shown: it has more pixels than that."""
+    about = metadata.get("image/png", {})
+    return {name: said if name == "alt" else round(said) for name, said in about.items()}
+
+
+def _glance(
+    bounces: pl.DataFrame, by_fault: pl.DataFrame, decisions: pl.DataFrame, to_mend: int
+) -> list[tuple[str, str]]:
+    """The few numbers that a reader looks for first, each with its words."""
+    events = dict(bounces["event"].cast(pl.String).value_counts().iter_rows())
+    verdicts = dict(decisions["verdict"].cast(pl.String).value_counts().iter_rows())
+    mine = by_fault.filter(pl.col("fault").is_in(["sender", "message"]))
+    failures = int(by_fault["events"].sum())
+    glance = [(f"{events.get('bounce', 0):,}", "bounces")]
+    if delivered := events.get("delivery", 0):
+        glance[0] = (glance[0][0], f"bounces, beside {delivered:,} deliveries")
+    if failures:
+        share = f"{mine['events'].sum() / failures:.1%}".replace("%", " %")
+        glance.append((share, "of the failures are yours to mend"))
+    glance.append((f"{to_mend}", f"problem{'s' * (to_mend != 1)} of your sending"))
+    removed, held = verdicts.get("remove", 0), verdicts.get("hold", 0)
+    glance.append((f"{removed:,}", f"address{'es' * (removed != 1)} to remove"))
+    if held:
+        glance.append((f"{held:,}", f"removal{'s' * (held != 1)} on hold"))
+    return glance
 
 
 def _table(frame: pl.DataFrame, masked: bool, rows: int = ROWS) -> str:

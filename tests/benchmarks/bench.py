@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email import message_from_bytes
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -33,7 +33,7 @@ import bouncekit as bk
 from bouncekit import rules as knowledge
 from bouncekit.classify import classify_by
 from bouncekit.cli import main as cli
-from bouncekit.read.mailbox import raw_messages
+from bouncekit.read.mailbox import blocks, chunks_of, mails
 from bouncekit.reply import words
 
 RUNS = 3
@@ -111,11 +111,15 @@ def quietly(run: Work) -> None:
 
 def mails_read(folder: Path) -> Made:
     mbox = folder / "bounces.mbox"
-    return sum(1 for _ in raw_messages(mbox)), lambda: bk.read(mbox)
+    return sum(1 for _ in _mails_in(mbox)), lambda: bk.read(mbox)
+
+
+def _mails_in(mbox: Path) -> Iterator[bytes]:
+    return chain.from_iterable(map(mails, blocks(chunks_of(mbox))))
 
 
 def mails_of_others(folder: Path) -> Made:
-    few = [raw for _, _, raw in islice(raw_messages(folder / "bounces.mbox"), MAILS_OF_OTHERS)]
+    few = list(islice(_mails_in(folder / "bounces.mbox"), MAILS_OF_OTHERS))
     return len(few), lambda: [all_failures(message_from_bytes(raw)) for raw in few]
 
 
