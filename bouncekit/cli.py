@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bouncekit.errors import BouncekitError
-from bouncekit.files import printable
+from bouncekit.files import one_line, printable
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ def classify(
                 _flat(frame).sink_ndjson(draft)
         said, rows = str(account), account.rows
     _say(said)
-    _say(f"Wrote {rows:,} classified rows to {output}.")
+    _tell(f"Wrote {rows:,} classified rows to {output}.")
 
 
 @app.command()
@@ -192,16 +192,16 @@ def decide(
         _refuse_to_empty(decisions, sent)
     returning = None if back is None else _bring_back(bounces, day, previous, back)
     change = write_suppressions(decisions, output, service, previous, run=run)
-    _say(reading.summary)
+    _tell(reading.summary)
     if sent is not None:
-        _say(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
+        _tell(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
     _say(_verdicts(decisions))
     if previous is not None:
         counts = dict(change["change"].cast(str).value_counts().iter_rows())
         _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in ("added", "kept", "withdrawn")) + ".")
-    _say(f"Wrote the removal list to {output}.")
+    _tell(f"Wrote the removal list to {output}.")
     if returning is not None:
-        _say(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
+        _tell(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
     _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
 
 
@@ -235,7 +235,7 @@ def backtest(
             raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
     reading = _read(exports, source, tz, mapping)
     table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
-    _say(reading.summary)
+    _tell(reading.summary)
     for row in table.iter_rows(named=True):
         _say(_replayed(row))
 
@@ -256,9 +256,9 @@ def report(
 
     rules = usable(rules)  # a mistake in there is told before anything is read
     reading = _read(exports, source, tz, mapping)
-    _say(reading.summary)
+    _tell(reading.summary)
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
-    _say(f"Wrote the report: open {page} in a browser.")
+    _tell(f"Wrote the report: open {page} in a browser.")
 
 
 @app.command()
@@ -276,7 +276,7 @@ def lab(
     rules = usable(rules)
     kept = sum((folder / notebook.name).exists() for notebook in all_notebooks())
     if kept and (exports or rules):
-        _say(
+        _tell(
             f"{folder}: {_many(kept, 'notebook')} there already, left as before. Set EXPORT and "
             "RULES there yourself, or choose another --folder."
         )
@@ -337,7 +337,7 @@ def draft_rules(
     with whole_file(output) as path:
         path.write_text(own_rules.draft(templates, at_most), encoding="utf-8")
     without, covered = int(templates["events"].sum()), int(proposed["events"].sum())
-    _say(
+    _tell(
         f"{_many(without, 'event')} without a cause, in {_many(templates.height, 'template')}. "
         f"Wrote {_many(proposed.height, 'phrase')} for {covered:,} of them to {output}: "
         "it says how they become rules."
@@ -349,7 +349,7 @@ def main() -> None:
     try:
         app()
     except BouncekitError as problem:
-        print(f"bouncekit: {printable(str(problem))}", file=sys.stderr)
+        print(f"bouncekit: {one_line(str(problem))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # `bouncekit codes | head`
         sys.stderr.close()
@@ -357,7 +357,7 @@ def main() -> None:
     except Exception as problem:  # a fault of ours: still no traceback for somebody with a mailing
         if os.environ.get("BOUNCEKIT_DEBUG"):
             raise
-        said = printable(f"{type(problem).__name__}: {problem}").splitlines()[0]
+        said = one_line(f"{type(problem).__name__}: {problem}".splitlines()[0])
         print(
             f"bouncekit: this should not happen ({said}); nothing was written. With "
             "BOUNCEKIT_DEBUG=1 it shows where, for a report of the fault.",
@@ -391,9 +391,9 @@ def _replies(
         if any(table is None for table in tables):
             raise
         frame = pl.concat(table for table in tables if table is not None)
-        _say(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
+        _tell(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
         return frame
-    _say(reading.summary)
+    _tell(reading.summary)
     return reading.frame
 
 
@@ -488,14 +488,14 @@ def _warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:
         last = f", last {row['last_seen']:%Y-%m-%d}" if row["last_seen"] else ""
         many = "recipient" if row["recipients"] == 1 else "recipients"
         touched = f"{row['recipients']:,} {many}{last}"
-        _say(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
+        _tell(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
 
 
 def _checked(rules: Path, phrases: int, shadowed: "pl.DataFrame") -> str:
     """Say what the check of a file of rules found."""
     if not phrases:
-        return f"{rules}: usable; it holds no phrase yet."
-    many = f"{rules}: usable; {_many(phrases, 'phrase')} of your own"
+        return f"{one_line(str(rules))}: usable; it holds no phrase yet."
+    many = f"{one_line(str(rules))}: usable; {_many(phrases, 'phrase')} of your own"
     if shadowed.is_empty():
         return f"{many}, each wins its own example."
     lost = [f"{row['rule']}  (by {row['won_by']})" for row in shadowed.iter_rows(named=True)]
@@ -564,6 +564,11 @@ def _pairs(*pairs: tuple[str, str]) -> str:
 
 def _say(text: str) -> None:
     print(printable(text))
+
+
+def _tell(sentence: str) -> None:
+    """Print one line, whatever the files and addresses in it are called."""
+    print(one_line(sentence))
 
 
 if __name__ == "__main__":

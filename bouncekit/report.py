@@ -24,7 +24,7 @@ from bouncekit.classify import classify
 from bouncekit.counts import distribution, unclassified
 from bouncekit.domains import faults_by_provider
 from bouncekit.errors import BouncekitError
-from bouncekit.files import without_formulas
+from bouncekit.files import printable, without_formulas
 from bouncekit.history import last_event, rates
 from bouncekit.incidents import hours, incidents
 from bouncekit.mask import mask
@@ -273,8 +273,15 @@ def _manifest(
     }
 
 
+def _shown(value: Any) -> Any:
+    """What a template puts into a page, without what hides in it or turns the reading direction."""
+    return printable(value) if type(value) is str else value  # Markup is ours
+
+
 def _template(name: str) -> Any:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     folder = files("bouncekit").joinpath("templates")
     style = folder.joinpath("style.css").read_text(encoding="utf-8")
     script = folder.joinpath("tables.js").read_text(encoding="utf-8")

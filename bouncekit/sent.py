@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.files import literal
 from bouncekit.schema import BOUNCES, Category, Event
 
 Sent = pl.DataFrame | pl.LazyFrame | str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -160,14 +161,16 @@ def _scanned(path: Path) -> pl.LazyFrame:
     kind = next((s for s in reversed(path.suffixes) if s not in (".gz", ".zst")), "").lower()
     try:
         if kind == ".parquet":
-            return pl.scan_parquet(path)
+            return pl.scan_parquet(path, glob=False)
         if kind in (".ndjson", ".jsonl"):
-            return pl.scan_ndjson(path, infer_schema_length=None)
-        head = pl.read_csv(path, has_header=False, infer_schema=False, n_rows=1)
+            return pl.scan_ndjson(literal(path), infer_schema_length=None)
+        head = pl.read_csv(path, has_header=False, infer_schema=False, n_rows=1, glob=False)
         comma = max(",;\t", key=str(head.item(0, 0)).count) if head.width == 1 else ","
         # A list of addresses alone has no headings.
         is_list = any("@" in str(cell) for cell in head.row(0)) and comma == ","
-        table = pl.scan_csv(path, has_header=not is_list, infer_schema=False, separator=comma)
+        table = pl.scan_csv(
+            path, has_header=not is_list, infer_schema=False, separator=comma, glob=False
+        )
         names = table.collect_schema().names()
         return table.rename({names[0]: "recipient"}) if is_list else table
     except (OSError, pl.exceptions.PolarsError) as problem:

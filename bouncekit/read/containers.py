@@ -95,7 +95,9 @@ def written_in(peek: Peek, source: Path | bytes) -> tuple[str, ...]:
 def _is_utf8(path: Path) -> bool:
     """True where a file, packed or not, is UTF-8 to its end: one fast pass in bounded memory."""
     try:
-        pl.scan_lines(path).select(pl.col("line").str.len_bytes().max()).collect(engine="streaming")
+        pl.scan_lines(path, glob=False).select(pl.col("line").str.len_bytes().max()).collect(
+            engine="streaming"
+        )
     except (pl.exceptions.ComputeError, OSError):  # OSError: a broken packing, told by unpack()
         return False
     return True

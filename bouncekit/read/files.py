@@ -5,13 +5,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 import charset_normalizer
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.files import refuse_bytes
 
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
 CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
@@ -62,6 +63,7 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     found: dict[Path, Found] = {}
     for path in paths:
         for each in _behind(path):
+            refuse_bytes(each.path)
             found.setdefault(each.path.resolve(), each)
     return list(found.values())
 
@@ -95,6 +97,11 @@ def _inside(folder: Path) -> Iterator[Found]:
                 yield from _inside(entry)
         elif entry.is_file():
             yield Found(entry, named=False)
+
+
+def literal(source: Path | bytes) -> str | bytes:
+    """A path for Polars where it takes any for a pattern: `*.csv` may be a file's real name."""
+    return escape(str(source)) if isinstance(source, Path) else source
 
 
 def peek(path: Path) -> Peek:
@@ -155,7 +162,7 @@ def _gzip_told(path: Path) -> Iterator[None]:
 
 def _unzstd(path: Path, size: int) -> bytes:
     """Unpack through Polars, which reads Zstandard line by line; Python learns it in 3.14."""
-    lines = pl.scan_lines(path)
+    lines = pl.scan_lines(path, glob=False)
     if size > 0:
         lines = lines.head(size // 64)
     try:

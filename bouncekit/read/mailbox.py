@@ -1,5 +1,6 @@
 """Find the mails in a file or folder: one .eml, an mbox of any size, a Maildir."""
 
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -61,7 +62,7 @@ def raw_messages(
             with file.open("rb") as stream:
                 read = iter(partial(stream.read, CHUNK), b"")
                 for number, raw in enumerate(split_mails(read), start=1):
-                    yield str(file), number, raw
+                    yield os.fsencode(file).decode("utf-8", "backslashreplace"), number, raw
         except OSError as error:
             raise BouncekitError(
                 f"{file}: cannot be read ({error.strerror}): check its permissions or leave it out"

@@ -1,10 +1,12 @@
 """Read any table of bounces into the bounces frame."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from bouncekit.files import with_formulas
 from bouncekit.read import cells
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
@@ -59,6 +61,8 @@ def bounces(
         return None, table.frame.select(*BOUNCES), ()
     sample = table.sample()
     layout = recognise(table, sample, path, options)
+    if layout.own and table.kind == "csv":  # written by `classify -o`, formulas quoted
+        table = replace(table, cells={h: with_formulas(cell) for h, cell in table.cells.items()})
     as_written = {**table.later, **table.cells}
     table, known = spread(table, layout)
     found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
