@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from jinja2 import Environment
 
-from bouncekit import charts, notebooks
+from bouncekit import charts, hidden, notebooks
 from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
 from bouncekit.counts import distribution, unclassified
@@ -126,9 +126,12 @@ def _fill(
     parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
     pages = _pages(draft, reading.frame, parameters, progress=progress)
     manifest = _manifest(reading, policy, rules, decisions, bounces)
+    if masked:
+        for file in manifest["files"]:
+            file["source"] = _masked(file["source"])
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     index = _template("index.html").render(
-        summary=reading.summary,
+        summary=_masked(reading.summary) if masked else reading.summary,
         manifest=manifest,
         pictures=pictures,
         pages=pages,
@@ -261,7 +264,7 @@ def _manifest(
     as_of = last_event(bounces)
     return {
         "bouncekit": version("bouncekit"),
-        "policy": policy,
+        "policy": os.path.basename(policy),  # noqa: PTH119 - a name, or the path of a user's file
         "rules": rules and Path(rules).name,
         "as_of": as_of and as_of.isoformat(),
         "rows": reading.frame.height,
@@ -271,6 +274,10 @@ def _manifest(
             for row in reading.files.iter_rows(named=True)
         ],
     }
+
+
+def _masked(name: str) -> str:
+    return str(pl.select(hidden.masked(pl.lit(name))).item())
 
 
 def _shown(value: Any) -> Any:

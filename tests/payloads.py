@@ -96,3 +96,27 @@ PATHS = {
     "device": "NUL",
 }
 PAYLOADS = {**MARKUP, **MARKDOWN, **VEGA, **FORMULAS, **TERMINAL, **PATHS}
+
+# How an address stands where no @ does, or not alone: {a} is all of it, {l} and {d} its parts.
+FORMS = {
+    "VERP": "<bounce-77-{l}={d}@lists.example.net>",
+    "VERP without its end": "no id bounce-77-{l}={d}",
+    "VERP of a list": "news-bounces+{l}={d}@lists.example.net",
+    "BATV": "<prvs=0891a9abd5={a}>",
+    "SRS": "<SRS0=HHH=TT={d}={l}@forward.example.net>",
+    "SRS twice": "<SRS1=H=forward.example.net==HHH=TT={d}={l}@other.example.net>",
+    "percent hack": "<{l}%{d}@relay.example.net>",
+    "link": "see https://www.example.com/u?email={l}%40{d}&x=1",
+    "link in a link": "see https://www.example.com/?to=%2Fu%3Femail%3D{l}%2540{d}",
+    "quoted-printable": "To: {l}=40{d}",
+    "HTML": "<b>{l}&#64;{d}</b> {l}&#x40;{d} {l}&commat;{d}",
+    "JSON": '{{"to":"{l}\\u0040{d}"}}',
+    "xtext": "ORCPT=rfc822;{l}+40{d}",
+    "full width": "{l}＠{d}",
+    "disguised": "{l} (at) {d}, {l}[at]{d}, {l} < at > {d}",
+    "file name": "Maildir/new/1714550400_{l}_at_{d}.eml",
+    "several": "{a},{a};{a}|{a}",
+    "in capitals": "{u}",
+    "message id": "<20240501.{a}>",
+    "header": 'X-Failed-Recipients: {a}\r\nTo: "a name" <{a}>',
+}
