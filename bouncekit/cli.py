@@ -152,6 +152,12 @@ def decide(
         Path | None,
         typer.Option(help="What was sent (recipients, message ids); what nobody sent won't count."),
     ] = None,
+    verp_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
+        ),
+    ] = None,
     back: Annotated[
         Path | None,
         typer.Option("--bring-back", help="Where to list who was refused for an outage only."),
@@ -173,7 +179,7 @@ def decide(
     from bouncekit.sent import match_sent
     from bouncekit.suppress import write_suppressions
 
-    reading = _read(exports, source, tz, mapping)
+    reading = _read(exports, source, tz, mapping, _key(verp_key))
     bounces = classified(reading.frame, rules=rules)
     if sent is not None:
         bounces = match_sent(bounces, sent).lazy().collect()
@@ -186,15 +192,15 @@ def decide(
         guard=guard,
         sent=sent,
         rules=rules,
-        options={"source": source, "tz": tz, "map": mapping},
+        options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
     )
     if not force:
         _refuse_to_empty(decisions, sent)
     returning = None if back is None else _bring_back(bounces, day, previous, back)
     change = write_suppressions(decisions, output, service, previous, run=run)
     _tell(reading.summary)
-    if sent is not None:
-        _tell(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
+    if "unmatched" in bounces.columns:
+        _tell_unmatched(bounces)
     _say(_verdicts(decisions))
     if previous is not None:
         counts = dict(change["change"].cast(str).value_counts().iter_rows())
@@ -367,11 +373,43 @@ def main() -> None:
 
 
 def _read(
-    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
 ) -> "Reading":
     from bouncekit.read import load
 
-    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping))
+    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping), verp_key=verp_key)
+
+
+def _key(file: Path | None) -> bytes | None:
+    """Read a secret key from a file: on the command line others would see it."""
+    if file is None:
+        return None
+    try:
+        key = file.read_bytes().strip()
+    except OSError as problem:
+        raise BouncekitError(f"{file}: not readable ({problem.strerror}).") from None
+    if not key:
+        raise BouncekitError(f"{file}: holds no key; write a secret of 32 or more letters into it.")
+    return key
+
+
+def _tell_unmatched(bounces: "pl.DataFrame") -> None:
+    from bouncekit.sent import unmatched
+
+    found = unmatched(bounces)
+    _tell(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
+    for row in found.head(3).iter_rows(named=True):
+        first, last = row["first_seen"], row["last_seen"]
+        when = f", {first:%Y-%m-%d} to {last:%Y-%m-%d}" if first else ""
+        _tell(
+            f"UNMATCHED: {row['category']} ({row['event']}) at {row['provider']}: "
+            f"{_many(row['events'], 'event')}, {row['share']:.0%} of all such, "
+            f"for {_many(row['recipients'], 'recipient')}{when}."
+        )
 
 
 def _replies(

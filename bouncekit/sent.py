@@ -18,6 +18,8 @@ HEADINGS = {
     "address mail to toaddress toemail rcpt rcptto subscriber subscriberemail contact contactemail",
     "message_id": "messageid msgid smtpid smtpmessageid sgmessageid internetmessageid",
 }
+# The `source_class` of events read from mails: the others come from one's own server or service.
+_WRITTEN_BY_ANYBODY = "^(?:dsn:|arf:|mail$)"
 # What strangers can forge. Deliveries and opens come from one's own log, and a wish to leave the
 # list is granted whoever asks.
 FORGEABLE = ("bounce", "deferral", "complaint", "auto_reply", "dropped")
@@ -29,8 +31,9 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
     `sent` is a table of what was sent, or its file or files (CSV, Parquet, NDJSON; a plain list of
     addresses will do), with a column of recipients, of message ids, or both. An event matches if
     its message id was sent to its recipient (or to its `final_recipient`); where the event or the
-    table has no ids, if its recipient is in the table. Angle brackets and the case of addresses
-    don't matter.
+    table has no ids, if its recipient is in the table. A bounce mail without an id matches nothing
+    in a table with ids, since anybody can write one. Angle brackets and the case of addresses don't
+    matter. What is marked already, such as by a signed return path, stays marked.
 
     Adds `unmatched` (Boolean). What is unmatched counts for nothing in offenders, incidents, alerts
     and decisions: it never removes an address. Raises BouncekitError for a file that cannot be read
@@ -42,7 +45,7 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
         raise BouncekitError(
             "The frame has no column 'recipient'; read the export with bk.read() or rename it."
         )
-    for name in ("message_id", "final_recipient"):
+    for name in ("message_id", "final_recipient", "source_class"):
         if name not in names:
             lazy = lazy.with_columns(pl.lit(None, BOUNCES[name]).alias(f"_{name}"))
         else:
@@ -55,7 +58,11 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
     table = sent_messages(sent)
     known = table.collect_schema().names()
     matches = [pl.lit(False)]
-    has_id = pl.col("_id").is_not_null() if "message_id" in known else pl.lit(False)
+    # A bounce mail quotes the message: one that names no id, where ids are known, proves nothing.
+    has_id = pl.lit(False)
+    if "message_id" in known:
+        is_mail = pl.col("_source_class").str.contains(_WRITTEN_BY_ANYBODY).fill_null(False)
+        has_id = pl.col("_id").is_not_null() | is_mail
     if "recipient" in known:
         for name in ("_to", "_final"):
             keyed = _hit(keyed, table, {name: "recipient"}, f"_in{name}")
@@ -65,7 +72,8 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
         for number, on in enumerate(keys if "recipient" in known else [{"_id": "message_id"}]):
             keyed = _hit(keyed, table, on, f"_pair{number}")
             matches.append(pl.col(f"_pair{number}"))
-    marked = keyed.with_columns(unmatched=~pl.any_horizontal(matches)).select(
+    before = pl.col("unmatched").fill_null(False) if "unmatched" in names else pl.lit(False)
+    marked = keyed.with_columns(unmatched=before | ~pl.any_horizontal(matches)).select(
         *(name for name in names if name != "unmatched"), "unmatched"
     )
     return marked.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else marked
@@ -128,6 +136,40 @@ def tell_unmatched(decisions: pl.DataFrame, frame: pl.DataFrame | pl.LazyFrame) 
         .join(counted, on="recipient", how="left", maintain_order="left")
         .with_columns(because=pl.col("because") + said)
         .drop("_unmatched")
+        .collect(engine="streaming")
+    )
+
+
+def unmatched(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Report the events that match nothing that was sent: forged, or missing from the sent list.
+
+    Takes a classified frame that `match_sent` has marked, or `read` with a key for return paths. A
+    row per event, category and provider (a recipient's domain where it has no name): event,
+    category, provider · events, recipients (UInt32) · share (Float64: of all such events) ·
+    first_seen, last_seen (Datetime). Most events first. A share of 100 % that begins in one hour
+    is a forger's; a small one in every category is a sent list with gaps. Raises BouncekitError for
+    a frame that was not marked.
+    """
+    if "unmatched" not in frame.collect_schema().names():
+        raise BouncekitError(
+            "The frame has no column 'unmatched'; compare it with match_sent(frame, sent) first."
+        )
+    domain = pl.col("recipient").str.extract(r"@([^@]*)$").str.to_lowercase()
+    keys = ["event", "category", "provider"]
+    return (
+        frame.lazy()
+        .filter(pl.col("event").is_in(FORGEABLE))
+        .with_columns(provider=pl.coalesce("provider", domain))
+        .group_by(keys)
+        .agg(
+            events=pl.col("unmatched").sum(),
+            recipients=pl.col("recipient").filter("unmatched").n_unique(),
+            share=pl.col("unmatched").mean(),
+            first_seen=pl.col("time").filter("unmatched").min(),
+            last_seen=pl.col("time").filter("unmatched").max(),
+        )
+        .filter(pl.col("events") > 0)
+        .sort("events", *keys, descending=[True, False, False, False])
         .collect(engine="streaming")
     )
 

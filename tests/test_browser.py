@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -145,15 +146,22 @@ def lab(tmp_path: Path) -> Iterator[str]:
     """Start JupyterLab on the notebooks, with an export and nothing run yet; give its address."""
     folder = tmp_path / "lab"
     notebooks.copy_to(folder, [str(export(tmp_path / "export.csv"))])
+    with served(folder, tmp_path) as address:
+        yield address
+
+
+@contextmanager
+def served(folder: Path, home: Path) -> Iterator[str]:
+    """Serve a folder by JupyterLab for as long as the context lasts; give its address."""
     options = ["--no-browser", "--port=0", "--IdentityProvider.token=t", "--allow-root"]
     options.append("--LabApp.expose_app_in_browser=True")
-    log = tmp_path / "lab.log"
+    log = home / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", str(folder), *options],
             stdout=output,
             stderr=output,
-            env=os.environ | {"HOME": str(tmp_path)},
+            env=os.environ | {"HOME": str(home)},
         )
     try:
         for _ in range(300):

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -49,16 +49,19 @@ def read(
     tz: str | None = None,
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
+    verp_key: str | bytes | None = None,
 ) -> pl.DataFrame:
     """The bounces frame (columns of BOUNCES) of files, folders and globs, each event once.
 
     `source` names the service that wrote the files (default: recognised), `tz` the zone of
     times that name none (default UTC), `year` that of log lines without one. `mapping` gives
     the heading for a column of the frame, such as {"recipient": "Mail"}, and under
-    "time_format" the strptime format of its times, such as "%d/%m/%Y".
+    "time_format" the strptime format of its times, such as "%d/%m/%Y". With `verp_key`, the key
+    of your signed return paths (see `bouncekit.verp`), the frame has the column `unmatched`
+    (Boolean) too: true for a bounce mail whose return path you did not sign; it counts for nothing.
     Raises BouncekitError for what is missing, damaged or nothing bouncekit can read.
     """
-    return load(*paths, source=source, tz=tz, year=year, mapping=mapping).frame
+    return load(*paths, source=source, tz=tz, year=year, mapping=mapping, verp_key=verp_key).frame
 
 
 def scan(
@@ -85,9 +88,10 @@ def load(
     tz: str | None = None,
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
+    verp_key: str | bytes | None = None,
 ) -> Reading:
     """The frame of `read` with its accounting."""
-    options = options_of(source, tz, year, mapping)
+    options = replace(options_of(source, tz, year, mapping), verp_key=verp_key)
     frames, files = [], []
     same: dict[str, tuple[str, ...]] = {}
     for found in find(paths):
@@ -99,7 +103,10 @@ def load(
         frames.append(frame)
         same |= part.same
     _some([kind for _, kind, *_ in files if kind != "skipped"], paths)
-    frame = pl.concat(frames)
+    frame = pl.concat(frames, how="diagonal")
+    if verp_key is not None:  # tables and logs are one's own: no stranger writes into them
+        is_mail = pl.col("^unmatched$").fill_null(False)
+        frame = frame.with_columns(unmatched=pl.any_horizontal(pl.lit(False), is_mail))
     frame = frame.filter(_is_first(same))
     return Reading(frame.lazy(), pl.DataFrame(files, schema=FILES, orient="row"))
 
@@ -172,12 +179,12 @@ def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
 def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     """Recognise a file by its content and open it with the reader for its kind."""
     if path.is_dir():
-        return Part("mail", "mail", read_messages(path))
+        return Part("mail", "mail", read_messages(path, verp_key=options.verp_key))
     seen = peek(path)
     if not seen.head.strip():
         raise NotOursError(f"{path} is empty: export it again.")
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
-        return Part("mail", "mail", read_messages(path, seen.packing))
+        return Part("mail", "mail", read_messages(path, seen.packing, options.verp_key))
     if server := _log_of(seen, options):
         log = read_log(server, path, seen, options)
         return Part("log", log.server, log.frame, log.inferred)
@@ -220,7 +227,7 @@ def _archive(path: Path, options: Options) -> Part:
         raise NotOursError(f"{path} holds no table, mail or log that bouncekit can read.")
     names = ", ".join(dict.fromkeys(part.name for part in parts))
     inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
-    return Part("zip", names, pl.concat(frames).lazy(), inferred, same)
+    return Part("zip", names, pl.concat(frames, how="diagonal").lazy(), inferred, same)
 
 
 def _is_first(same: Mapping[str, tuple[str, ...]]) -> pl.Expr:
