@@ -158,6 +158,13 @@ def decide(
             "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
         ),
     ] = None,
+    hashes: Annotated[
+        Path | None,
+        typer.Option(help="Add the removed to this list of hashes, kept when the addresses go."),
+    ] = None,
+    hash_key: Annotated[
+        Path | None, typer.Option("--hash-key", help="A file with the key of these hashes.")
+    ] = None,
     back: Annotated[
         Path | None,
         typer.Option("--bring-back", help="Where to list who was refused for an outage only."),
@@ -173,12 +180,16 @@ def decide(
     """Read exports, decide which addresses come off the list, and write the removal list."""
     from bouncekit.alerts import alerts, problems
     from bouncekit.classify import classify as classified
+    from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
     from bouncekit.policy import decide as decided
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent
     from bouncekit.suppress import write_suppressions
 
+    if hashes is not None and hash_key is None:
+        raise BouncekitError("--hashes: say with --hash-key which file has the key.")
+    key_of_hashes = _key(hash_key)
     reading = _read(exports, source, tz, mapping, _key(verp_key))
     bounces = classified(reading.frame, rules=rules)
     if sent is not None:
@@ -198,6 +209,9 @@ def decide(
         _refuse_to_empty(decisions, sent)
     returning = None if back is None else _bring_back(bounces, day, previous, back)
     change = write_suppressions(decisions, output, service, previous, run=run)
+    if hashes is not None and key_of_hashes is not None:
+        new = add_hashes(decisions, hashes, key_of_hashes)
+        _tell(f"Added {_many(new, 'hash', 'hashes')} to {hashes}.")
     _tell(reading.summary)
     if "unmatched" in bounces.columns:
         _tell_unmatched(bounces)

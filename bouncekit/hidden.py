@@ -97,17 +97,17 @@ def _pseudonym(address: str, key: bytes) -> str:
     quoted = bool(quote) and len(before) <= 1  # a quoted local part is found with what precedes it
     bare = address[len(before) if quoted else 0 :].replace("%40", "@").lower()
     local, _, domain = bare.rpartition("@")
-    name = f"u_{_digest(f'{local}@{_ascii(domain)}', key)[:16]}@{host(domain, key)}"
+    name = f"u_{_digest(f'{local}@{ascii_domain(domain)}', key)[:16]}@{host(domain, key)}"
     return before + name if quoted else name
 
 
 @lru_cache(maxsize=100_000)  # many addresses share a domain
 def host(domain: str, key: bytes) -> str:
     """The pseudonym of a domain."""
-    return f"h_{_digest(_ascii(domain), key)[:12]}.masked"
+    return f"h_{_digest(ascii_domain(domain), key)[:12]}.masked"
 
 
-def _ascii(domain: str) -> str:
+def ascii_domain(domain: str) -> str:
     """The ASCII form of a domain (RFC 5890), so that one domain has one pseudonym."""
     name = domain.lower().rstrip(".")
     try:

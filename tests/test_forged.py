@@ -1,6 +1,5 @@
 """Forged bounces: signed return paths, and a flood of them that removes nobody."""
 
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_hostile import run
 
-from bouncekit import cli
 from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
 from bouncekit.policy import decide
@@ -218,21 +217,12 @@ def test_who_has_not_been_compared_with_anything_has_no_report(flood: Path) -> N
         unmatched(classify(read(flood / "true.mbox")))
 
 
-def run(*arguments: str | Path) -> int:
-    sys.argv = ["bouncekit", "decide", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
-
-
 def test_a_flood_trips_the_brake_where_nothing_is_known(
     flood: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "remove.csv"
     mails = [flood / name for name in ("deliveries.csv", "true.mbox", "forged.mbox")]
-    assert run(*mails, "-o", out) == 2
+    assert run("decide", *mails, "-o", out) == 2
     assert "more than 30%; nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -244,7 +234,7 @@ def test_the_command_line_tells_of_a_flood_and_lets_it_pass(
     mails = [flood / name for name in ("deliveries.csv", "true.mbox", "forged.mbox")]
     for option, file in (("--verp-key", key), ("--sent", flood / "sent.csv")):
         out = tmp_path / "remove.csv"
-        assert run(*mails, "-o", out, "--service", "sendgrid", option, file) == 0
+        assert run("decide", *mails, "-o", out, "--service", "sendgrid", option, file) == 0
         assert out.read_text().split() == ["email", *true_ones()]
         said = capsys.readouterr().out
         assert "295 events matched nothing that was sent." in said
@@ -253,5 +243,5 @@ def test_the_command_line_tells_of_a_flood_and_lets_it_pass(
             "for 295 recipients, 2024-05-03 to 2024-05-22." in said
         )
     (key := tmp_path / "empty").write_text("\n")
-    assert run(*mails, "-o", out, "--verp-key", key) == 2
+    assert run("decide", *mails, "-o", out, "--verp-key", key) == 2
     assert "holds no key" in capsys.readouterr().err
