@@ -22,7 +22,7 @@ _FORMULA = "[=+\\-@＝＋－＠]"
 _BEFORE_IT = r"""[\s"'\p{Cc}\p{Cf}\p{Z}]*"""
 _CELL_BEGINS = r"(?:^|[,;|\t\r\n])"
 # It also drops these where a cell begins with them, and looks at what is left.
-_DROPPED = r"^('*[\t\r\n])"
+_DROPPED = r"'*[\t\r\n]"
 
 
 @contextmanager
@@ -70,10 +70,15 @@ def without_formulas(frame: Frame) -> Frame:
     >>> without_formulas(pl.DataFrame({"reply": ["=1+1", "550 no;=1"]}))["reply"].to_list()
     ["'=1+1", "550 no;'=1"]
     """
-    cells = pl.col(pl.String).str.replace_all(
-        f"({_CELL_BEGINS}{_BEFORE_IT})({_FORMULA})", "${1}'${2}"
+    cell = pl.col(pl.String)
+    # What is null costs nothing: only the few that need it are taken apart.
+    quoted = (
+        pl.when(is_formula(cell))
+        .then(cell)
+        .str.replace_all(f"({_CELL_BEGINS}{_BEFORE_IT})({_FORMULA})", "${1}'${2}")
+        .str.replace(f"^({_DROPPED})", "'${1}")
     )
-    return frame.with_columns(cells.str.replace(_DROPPED, "'${1}"))
+    return frame.with_columns(quoted.fill_null(cell).name.keep())
 
 
 def with_formulas(cells: Texts) -> Texts:
@@ -82,14 +87,14 @@ def with_formulas(cells: Texts) -> Texts:
     >>> with_formulas(pl.Series(["'=1+1", "'t is"])).to_list()
     ['=1+1', "'t is"]
     """
-    return cells.str.replace(f"^'{_DROPPED[1:]}", "${1}").str.replace_all(
+    return cells.str.replace(f"^'({_DROPPED})", "${1}").str.replace_all(
         f"({_CELL_BEGINS}{_BEFORE_IT})'({_FORMULA})", "${1}${2}"
     )
 
 
 def is_formula(text: pl.Expr) -> pl.Expr:
     """True where a spreadsheet would run a part of the text."""
-    return text.str.contains(f"{_CELL_BEGINS}{_BEFORE_IT}{_FORMULA}|{_DROPPED}")
+    return text.str.contains(f"{_CELL_BEGINS}{_BEFORE_IT}{_FORMULA}|^{_DROPPED}")
 
 
 def printable(text: str) -> str:
