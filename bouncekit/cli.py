@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bouncekit.errors import BouncekitError
-from bouncekit.files import printable
+from bouncekit.files import one_line, printable
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
     from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ def classify(
                 _flat(frame).sink_ndjson(draft)
         said, rows = str(account), account.rows
     _say(said)
-    _say(f"Wrote {rows:,} classified rows to {output}.")
+    _tell(f"Wrote {rows:,} classified rows to {output}.")
 
 
 @app.command()
@@ -141,6 +141,19 @@ def decide(
     sent: Annotated[
         Path | None,
         typer.Option(help="What was sent (recipients, message ids); what nobody sent won't count."),
+    ] = None,
+    verp_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
+        ),
+    ] = None,
+    hashes: Annotated[
+        Path | None,
+        typer.Option(help="Add the removed to this list of hashes, kept when the addresses go."),
+    ] = None,
+    hash_key: Annotated[
+        Path | None, typer.Option("--hash-key", help="A file with the key of these hashes.")
     ] = None,
     back: Annotated[
         Path | None,
@@ -159,15 +172,19 @@ def decide(
 
     from bouncekit.alerts import alerts, problems
     from bouncekit.classify import classify as classified
+    from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
     from bouncekit.policy import decide_parts, find_policy
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent
     from bouncekit.suppress import CHANGES, write_suppressions
 
+    if hashes is not None and hash_key is None:
+        raise BouncekitError("--hashes: say with --hash-key which file has the key.")
+    key_of_hashes = _key(hash_key)
     chosen = find_policy(policy)
     with ExitStack() as kept:
-        account = kept.enter_context(_stored(exports, source, tz, mapping))
+        account = kept.enter_context(_stored(exports, source, tz, mapping, _key(verp_key)))
         bounces = classified(account.lazy, rules=rules)
         if sent is not None:
             bounces = match_sent(bounces, sent).lazy()
@@ -183,23 +200,25 @@ def decide(
             guard=guard,
             sent=sent,
             rules=rules,
-            options={"source": source, "tz": tz, "map": mapping},
+            options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
         )
         if not force:
             _refuse_to_empty(decisions, sent)
         returning = None if back is None else _bring_back(bounces, day, previous, back)
         change = write_suppressions(decisions, output, service, previous, run=run)
+        if hashes is not None and key_of_hashes is not None:
+            new = add_hashes(decisions, hashes, key_of_hashes)
+            _tell(f"Added {_many(new, 'hash', 'hashes')} to {hashes}.")
         _say(str(account))
-        if sent is not None:
-            unmatched = int(bounces.select(pl.col("unmatched").sum()).collect().item())
-            _say(f"{_many(unmatched, 'event')} matched nothing that was sent.")
+        if "unmatched" in bounces.collect_schema():
+            _tell_unmatched(bounces)
         _say(_verdicts(decisions))
         if previous is not None:
             counts = dict(change["change"].cast(str).value_counts().iter_rows())
             _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in CHANGES) + ".")
-        _say(f"Wrote the removal list to {output}.")
+        _tell(f"Wrote the removal list to {output}.")
         if returning is not None:
-            _say(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
+            _tell(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
         _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
 
 
@@ -260,8 +279,8 @@ def report(
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
     verdicts = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["verdicts"]
     removed = _many(verdicts.get("remove", 0), "address", "addresses")
-    _say(f"{removed} to remove: {output / 'remove.csv'} has them, with the reason for each.")
-    _say(f"Wrote the report: open {page} in a browser.")
+    _tell(f"{removed} to remove: {output / 'remove.csv'} has them, with the reason for each.")
+    _tell(f"Wrote the report: open {page} in a browser.")
 
 
 @app.command()
@@ -279,7 +298,7 @@ def lab(
     rules = usable(rules)
     kept = sum((folder / notebook.name).exists() for notebook in all_notebooks())
     if kept and (exports or rules):
-        _say(
+        _tell(
             f"{folder}: {_many(kept, 'notebook')} there already, left as before. Set EXPORT and "
             "RULES there yourself, or choose another --folder."
         )
@@ -342,7 +361,7 @@ def draft_rules(
     with whole_file(output) as path:
         path.write_text(own_rules.draft(templates, at_most), encoding="utf-8")
     without, covered = int(templates["events"].sum()), int(proposed["events"].sum())
-    _say(
+    _tell(
         f"{_many(without, 'event')} without a cause, in {_many(templates.height, 'template')}. "
         f"Wrote {_many(proposed.height, 'phrase')} for {covered:,} of them to {output}: "
         "it says how they become rules."
@@ -354,7 +373,7 @@ def main() -> None:
     try:
         app()
     except BouncekitError as problem:
-        print(f"bouncekit: {printable(str(problem))}", file=sys.stderr)
+        print(f"bouncekit: {one_line(str(problem))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # `bouncekit codes | head`
         sys.stderr.close()
@@ -362,7 +381,7 @@ def main() -> None:
     except Exception as problem:  # a fault of ours: still no traceback for somebody with a mailing
         if os.environ.get("BOUNCEKIT_DEBUG"):
             raise
-        said = printable(f"{type(problem).__name__}: {problem}").splitlines()[0]
+        said = one_line(f"{type(problem).__name__}: {problem}".splitlines()[0])
         print(
             f"bouncekit: this should not happen ({said}); nothing was written. With "
             "BOUNCEKIT_DEBUG=1 it shows where, for a report of the fault.",
@@ -372,16 +391,52 @@ def main() -> None:
 
 
 def _read(
-    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
 ) -> "Reading":
     from bouncekit.read import load
 
-    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping))
+    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping), verp_key=verp_key)
+
+
+def _key(file: Path | None) -> bytes | None:
+    """Read a secret key from a file: on the command line others would see it."""
+    if file is None:
+        return None
+    try:
+        key = file.read_bytes().strip()
+    except OSError as problem:
+        raise BouncekitError(f"{file}: not readable ({problem.strerror}).") from None
+    if not key:
+        raise BouncekitError(f"{file}: holds no key; write a secret of 32 or more letters into it.")
+    return key
+
+
+def _tell_unmatched(bounces: "pl.LazyFrame") -> None:
+    from bouncekit.sent import unmatched
+
+    found = unmatched(bounces)
+    _tell(f"{_many(int(found['events'].sum()), 'event')} matched nothing that was sent.")
+    for row in found.head(3).iter_rows(named=True):
+        first, last = row["first_seen"], row["last_seen"]
+        when = f", {first:%Y-%m-%d} to {last:%Y-%m-%d}" if first else ""
+        _tell(
+            f"UNMATCHED: {row['category']} ({row['event']}) at {row['provider']}: "
+            f"{_many(row['events'], 'event')}, {row['share']:.0%} of all such, "
+            f"for {_many(row['recipients'], 'recipient')}{when}."
+        )
 
 
 @contextmanager
 def _stored(
-    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
 ) -> "Iterator[Account]":
     """Read exports into a temporary folder, for they may be larger than memory."""
     from tempfile import TemporaryDirectory
@@ -389,9 +444,16 @@ def _stored(
     from bouncekit.read.stored import store
 
     with TemporaryDirectory(prefix="bouncekit-") as name:
-        options: dict[str, Any] = {"source": source, "tz": tz, "mapping": _mapping(mapping)}
         with _progress("rows read") as progress:
-            account = store(*exports, folder=Path(name), progress=progress, **options)
+            account = store(
+                *exports,
+                folder=Path(name),
+                source=source,
+                tz=tz,
+                mapping=_mapping(mapping),
+                verp_key=verp_key,
+                progress=progress,
+            )
         yield account
 
 
@@ -438,7 +500,7 @@ def _replies(
         if any(table is None for table in tables):
             raise
         frame = pl.concat(table for table in tables if table is not None)
-        _say(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
+        _tell(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
         return frame
     _say(str(reading))
     return reading.frame
@@ -535,14 +597,14 @@ def _warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:
         last = f", last {row['last_seen']:%Y-%m-%d}" if row["last_seen"] else ""
         many = "recipient" if row["recipients"] == 1 else "recipients"
         touched = f"{row['recipients']:,} {many}{last}"
-        _say(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
+        _tell(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
 
 
 def _checked(rules: Path, phrases: int, shadowed: "pl.DataFrame") -> str:
     """Say what the check of a file of rules found."""
     if not phrases:
-        return f"{rules}: usable; it holds no phrase yet."
-    many = f"{rules}: usable; {_many(phrases, 'phrase')} of your own"
+        return f"{one_line(str(rules))}: usable; it holds no phrase yet."
+    many = f"{one_line(str(rules))}: usable; {_many(phrases, 'phrase')} of your own"
     if shadowed.is_empty():
         return f"{many}, each wins its own example."
     lost = [f"{row['rule']}  (by {row['won_by']})" for row in shadowed.iter_rows(named=True)]
@@ -611,6 +673,11 @@ def _pairs(*pairs: tuple[str, str]) -> str:
 
 def _say(text: str) -> None:
     print(printable(text))
+
+
+def _tell(sentence: str) -> None:
+    """Print one line, whatever the files and addresses in it are called."""
+    print(one_line(sentence))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from jinja2 import Environment
 
-from bouncekit import charts, notebooks
+from bouncekit import charts, hidden, notebooks
 from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
 from bouncekit.counts import distribution, holdings, unclassified
 from bouncekit.domains import faults_by_provider
 from bouncekit.errors import BouncekitError
-from bouncekit.files import without_formulas
+from bouncekit.files import printable, without_formulas
 from bouncekit.history import last_event, rates
 from bouncekit.incidents import hours, incidents
 from bouncekit.mask import mask
@@ -127,9 +127,12 @@ def _fill(
     parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
     pages = _pages(draft, reading.frame, parameters, progress=progress)
     manifest = _manifest(reading, policy, rules, decisions, bounces)
+    if masked:
+        for file in manifest["files"]:
+            file["source"] = _masked(file["source"])
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     index = _template("index.html").render(
-        summary=reading.summary,
+        summary=_masked(reading.summary) if masked else reading.summary,
         manifest=manifest,
         pictures=pictures,
         pages=pages,
@@ -301,7 +304,7 @@ def _manifest(
     as_of = last_event(bounces)
     return {
         "bouncekit": version("bouncekit"),
-        "policy": policy,
+        "policy": os.path.basename(policy),  # noqa: PTH119 - a name, or the path of a user's file
         "rules": rules and Path(rules).name,
         "as_of": as_of and as_of.isoformat(),
         "rows": reading.frame.height,
@@ -313,8 +316,19 @@ def _manifest(
     }
 
 
+def _masked(name: str) -> str:
+    return str(pl.select(hidden.masked(pl.lit(name))).item())
+
+
+def _shown(value: Any) -> Any:
+    """What a template puts into a page, without what hides in it or turns the reading direction."""
+    return printable(value) if type(value) is str else value  # Markup is ours
+
+
 def _template(name: str) -> Any:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     folder = files("bouncekit").joinpath("templates")
     style = folder.joinpath("style.css").read_text(encoding="utf-8")
     script = folder.joinpath("tables.js").read_text(encoding="utf-8")

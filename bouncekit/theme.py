@@ -7,13 +7,13 @@ import unicodedata
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from html import escape
 from typing import Any, Final, cast
 
 import altair as alt
 import polars as pl
 from altair.utils.mimebundle import spec_to_mimebundle
 
+from bouncekit.files import in_html
 from bouncekit.mask import mask
 from bouncekit.schema import ACTIONS, FAULTS, VERDICTS
 
@@ -385,13 +385,13 @@ def _html(cells: dict[str, list[str]], numeric: set[str], times: set[str], note:
     align |= dict.fromkeys(numeric, "right;white-space:nowrap")
     align |= dict.fromkeys(times, "left;white-space:nowrap")
     head = "".join(
-        f'<th scope="col" style="text-align:{align[name]}">{escape(_one_line(name))}</th>'
+        f'<th scope="col" style="text-align:{align[name]}">{in_html(_one_line(name))}</th>'
         for name in cells
     )
     rows = "\n".join(
         "<tr>"
         + "".join(
-            f'<td style="text-align:{align[name]}">{escape(cell)}</td>'
+            f'<td style="text-align:{align[name]}">{in_html(cell)}</td>'
             for name, cell in zip(cells, row, strict=True)
         )
         + "</tr>"

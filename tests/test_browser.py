@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -195,18 +196,28 @@ def lab(tmp_path: Path) -> Iterator[str]:
     """Say `bouncekit lab EXPORT` where one notebook is there already; give JupyterLab's address."""
     (folder := tmp_path / "lab").mkdir()
     (folder / "05-is-it-you.ipynb").write_text(MINE, encoding="utf-8")
-    (tmp_path / "jupyter_server_config.json").write_text(json.dumps(JUPYTER), encoding="utf-8")
     command = ["-m", "bouncekit", "lab", str(export(tmp_path / "export.csv")), "--folder", "lab"]
+    with served(command, tmp_path) as address:
+        said = (tmp_path / "lab.log").read_text(encoding="utf-8")
+        assert "1 notebook there already, left as before" in said
+        yield address
+        assert (folder / "05-is-it-you.ipynb").read_text(encoding="utf-8") == MINE
+
+
+@contextmanager
+def served(command: list[str], home: Path) -> Iterator[str]:
+    """Let Python run what starts JupyterLab for as long as the context lasts; give its address."""
+    (home / "jupyter_server_config.json").write_text(json.dumps(JUPYTER), encoding="utf-8")
     paths = os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])
-    log = tmp_path / "lab.log"
+    log = home / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(
             [sys.executable, *command],
             stdout=output,
             stderr=output,
-            cwd=tmp_path,
+            cwd=home,
             env=os.environ
-            | {"HOME": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path), "PYTHONPATH": paths},
+            | {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home), "PYTHONPATH": paths},
             start_new_session=True,  # so that JupyterLab, its child, ends with it
         )
     try:
@@ -215,9 +226,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
                 break
             time.sleep(0.2)
         assert found, log.read_text()
-        assert "1 notebook there already, left as before" in log.read_text()
         yield found[0]
-        assert (folder / "05-is-it-you.ipynb").read_text(encoding="utf-8") == MINE
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()

@@ -22,7 +22,9 @@ _PLAIN_FIELD = re.compile(
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
 _VERP = re.compile(
-    r"^(?!prvs|btv1|srs)(?:[^@=+]*?[+-])?(?P<local>[^@=+]+)=(?P<domain>[^@=+]+\.[^@=+]+)@", re.I
+    r"^(?!prvs|btv1|srs)(?:[^@=+]*?[+-]\d{5}[a-z2-7]{10}-|[^@=+]*?[+-])?"  # signed: bouncekit.verp
+    r"(?P<local>[^@=+]+)=(?P<domain>[^@=+]+\.[^@=+]+)@",
+    re.I,
 )
 
 

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO
 
 from bouncekit.errors import BouncekitError
+from bouncekit.files import refuse_bytes
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -67,6 +68,7 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     found: dict[Path, Found] = {}
     for path in paths:
         for each in _behind(path):
+            refuse_bytes(each.path)
             found.setdefault(each.path.resolve(), each)
     return list(found.values())
 
@@ -100,6 +102,11 @@ def _inside(folder: Path) -> Iterator[Found]:
                 yield from _inside(entry)
         elif entry.is_file():
             yield Found(entry, named=False)
+
+
+def literal(source: Path | bytes) -> str | bytes:
+    """A path for Polars where it takes any for a pattern: `*.csv` may be a file's real name."""
+    return escape(str(source)) if isinstance(source, Path) else source
 
 
 def peek(path: Path) -> Peek:

@@ -1,11 +1,14 @@
 """Read bounce messages by the million: on all cores, some blocks of mails in memory at once."""
 
+import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -17,7 +20,10 @@ from bouncekit.schema import BOUNCES
 
 # What a process is given at a time: files and some mails of each, as `blocks` gives them.
 Task = list[tuple[str, bytes]]
+Work = Callable[[Task], pl.DataFrame]
 
+# The verdict of a mail that has no fields with a verdict: anybody can write one.
+A_MAIL = "mail"
 # Fewer tasks are done before other processes have started.
 ALONE = 3
 # Tasks done or under way of which the first is not done yet, for each other process.
@@ -26,40 +32,48 @@ AHEAD = 32
 IDLE = 20
 
 
-def read_messages(paths: Path | Sequence[Path], packing: str = "") -> pl.LazyFrame:
+def read_messages(
+    paths: Path | Sequence[Path], packing: str = "", verp_key: str | bytes | None = None
+) -> pl.LazyFrame:
     """The rows of .eml files, mboxes and Maildir folders, with the columns of BOUNCES.
 
     A row is what happened to one recipient; a mail that tells of none is one row `unreadable`;
     `line` is the number of the mail in its file. `packing` is "gzip" or "zstd" for packed files.
-    Nothing is read before the frame is collected, and then no more than some blocks of mails are
-    in memory at once. Collecting raises BouncekitError if a file cannot be read.
+    With `verp_key` there is a column `unmatched`, see `verp.checked`. Nothing is read before the
+    frame is collected, and then no more than some blocks of mails are in memory at once.
+    Collecting raises BouncekitError if a file cannot be read.
     """
     places = [paths] if isinstance(paths, Path) else list(paths)
 
     def frames(
         columns: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
     ) -> Iterator[pl.DataFrame]:
-        for frame in _at_most(rows, _frames(places, packing)):
+        for frame in _at_most(rows, _frames(places, packing, verp_key)):
             chosen = frame if wanted is None else frame.filter(wanted)
             yield chosen if columns is None else chosen.select(columns)
 
-    return register_io_source(frames, schema=dict(BOUNCES), explain_name="mails")
+    schema = _schema(verp_key)
+    return register_io_source(frames, schema=schema, explain_name="mails")
 
 
-def _frames(paths: list[Path], packing: str) -> Iterator[pl.DataFrame]:
+def _frames(
+    paths: list[Path], packing: str, verp_key: str | bytes | None
+) -> Iterator[pl.DataFrame]:
     """Give the rows task by task, in the order of the mails."""
+    work = partial(_rows, verp_key=verp_key)
     tasks = _tasks(paths, packing)
     first = list(islice(tasks, ALONE))
     tasks = chain(first, tasks)
-    yield from _numbered(map(_rows, tasks) if len(first) < ALONE else _on_all_cores(tasks))
+    yield from _numbered(map(work, tasks) if len(first) < ALONE else _on_all_cores(work, tasks))
 
 
 def _tasks(paths: list[Path], packing: str) -> Iterator[Task]:
     task: Task = []
     size = 0
     for path in chain.from_iterable(maildir_files(p) if p.is_dir() else [p] for p in paths):
+        name = os.fsencode(path).decode("utf-8", "backslashreplace")
         for block in blocks(packed_chunks(path, packing) if packing else chunks_of(path)):
-            task.append((str(path), block))
+            task.append((name, block))
             size += len(block)
             if size > CHUNK // 2:
                 yield task
@@ -68,9 +82,15 @@ def _tasks(paths: list[Path], packing: str) -> Iterator[Task]:
         yield task
 
 
-def _rows(task: Task) -> pl.DataFrame:
+def _rows(task: Task, verp_key: str | bytes | None) -> pl.DataFrame:
     """Give the rows of a task; `line` counts the mails of a file from its first one here."""
-    from bouncekit.read.reports import parse_message  # its many patterns are slow to load
+    # Their many patterns are slow to load.
+    from bouncekit.read.reports import parse_message
+    from bouncekit.verp import checked
+
+    def read(raw: bytes) -> list[dict[str, Any]]:
+        rows = parse_message(raw)
+        return rows if verp_key is None else checked(rows, raw, verp_key)
 
     found = (
         (source, line, raw)
@@ -78,11 +98,12 @@ def _rows(task: Task) -> pl.DataFrame:
         for line, raw in enumerate((raw for _, piece in pieces for raw in mails(piece)), start=1)
     )
     rows = [
-        row | {"source": source, "line": line}
+        {"source_class": A_MAIL, **row, "source": source, "line": line}
         for source, line, raw in found
-        for row in parse_message(raw)
+        for row in read(raw)
     ]
-    return pl.DataFrame({name: [r.get(name) for r in rows] for name in BOUNCES}, schema=BOUNCES)
+    schema = _schema(verp_key)
+    return pl.DataFrame({name: [r.get(name) for r in rows] for name in schema}, schema=schema)
 
 
 def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -95,7 +116,11 @@ def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         last, count = numbered["source"][-1], numbered["line"][-1]
 
 
-def _on_all_cores(tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
+def _schema(verp_key: str | bytes | None) -> dict[str, pl.DataType]:
+    return BOUNCES if verp_key is None else {**BOUNCES, "unmatched": pl.Boolean()}
+
+
+def _on_all_cores(work: Work, tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
     """Do tasks in other processes and, while these are busy, in this one; give them in order."""
     # Its processes do not run the user's script again, as those of the standard library do.
     from loky import cpu_count, get_reusable_executor
@@ -107,7 +132,7 @@ def _on_all_cores(tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
     try:
         for task in tasks:
             is_free = sum(not future.done() for future in ahead) < 2 * others
-            ahead.append(executor.submit(_rows, task) if is_free else _done(_rows(task)))
+            ahead.append(executor.submit(work, task) if is_free else _done(work(task)))
             while ahead and (ahead[0].done() or len(ahead) > AHEAD * others):
                 yield ahead.popleft().result()
         while ahead:

@@ -12,7 +12,7 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import RECORD, TEXT, inner, opened
-from bouncekit.read.files import Peek, as_text, unpack
+from bouncekit.read.files import Peek, as_text, literal, unpack
 
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
@@ -30,7 +30,7 @@ def open_ndjson(
     if peek.head.startswith(b"\xef\xbb\xbf") and isinstance(source, Path):
         source = unpack(path, peek.packing).removeprefix(b"\xef\xbb\xbf")
     whole = _is_ndjson(source)
-    lines = pl.scan_lines(source, name=RECORD).filter(TEXT.str.strip_chars() != "")
+    lines = pl.scan_lines(source, name=RECORD, glob=False).filter(TEXT.str.strip_chars() != "")
     lines = lines.with_row_index(LINE, offset=1)
     frame = opened(lines)
     if frame is not lines or mended or not whole:
@@ -39,7 +39,9 @@ def open_ndjson(
     later = _later(known(paths), paths)
     top = _top(paths, later)
     schema = dict.fromkeys(top, pl.String())
-    scanned = pl.scan_ndjson(source, schema=schema, row_index_name=LINE, row_index_offset=1)
+    scanned = pl.scan_ndjson(
+        literal(source), schema=schema, row_index_name=LINE, row_index_offset=1
+    )
     columns = tuple(dict.fromkeys(keys[0] for keys in paths.values()))
     return Table("ndjson", scanned, _cells(paths), columns, later=_cells(later))
 
@@ -222,7 +224,7 @@ def _is_ndjson(source: Path | bytes) -> bool:
     line = TEXT.str.strip_chars()
     is_object = (line == "") | (line.str.starts_with("{") & line.str.ends_with("}"))
     return bool(
-        pl.scan_lines(source, name=RECORD)
+        pl.scan_lines(source, name=RECORD, glob=False)
         .select(is_object.all())
         .collect(engine="streaming")
         .item()

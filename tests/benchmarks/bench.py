@@ -33,7 +33,7 @@ import bouncekit as bk
 from bouncekit import rules as knowledge
 from bouncekit.classify import classify_by
 from bouncekit.cli import main as cli
-from bouncekit.read.mailbox import blocks, chunks_of, mails
+from bouncekit.read import mailbox
 from bouncekit.reply import words
 
 RUNS = 3
@@ -115,7 +115,7 @@ def mails_read(folder: Path) -> Made:
 
 
 def _mails_in(mbox: Path) -> Iterator[bytes]:
-    return chain.from_iterable(map(mails, blocks(chunks_of(mbox))))
+    return chain.from_iterable(map(mailbox.mails, mailbox.blocks(mailbox.chunks_of(mbox))))
 
 
 def mails_of_others(folder: Path) -> Made:
