@@ -3,8 +3,9 @@
 `read` gives the bounces frame, `scan` the same lazily, `load` the frame and its accounting.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -77,7 +78,7 @@ def scan(
     collected, where `read` keeps what it can: finding them takes a reading of the whole file.
     """
     options = options_of(source, tz, year, mapping)
-    parts = (part_of(found, options) for found in find(paths))
+    parts = (_part_of_all(files, options) for files in _together(find(paths), options))
     frames = [part.frame for part in parts if part.kind != "skipped"]
     return pl.concat(_some(frames, paths))
 
@@ -94,12 +95,12 @@ def load(
     options = replace(options_of(source, tz, year, mapping), verp_key=verp_key)
     frames, files = [], []
     same: dict[str, tuple[str, ...]] = {}
-    for found in find(paths):
+    for found in _together(find(paths), options):
         part, frame = _collected(found, options)
-        is_unreadable = frame["event"] == "unreadable"
-        counts = (frame.height, int(is_unreadable.sum()))
         inferred = ", ".join(part.inferred)
-        files.append((str(found.path), part.kind, part.name, *counts, inferred))
+        for file, rows in _by_file(found, frame):
+            unreadable = int((rows["event"] == "unreadable").sum())
+            files.append((file, part.kind, part.name, rows.height, unreadable, inferred))
         frames.append(frame)
         same |= part.same
     _some([kind for _, kind, *_ in files if kind != "skipped"], paths)
@@ -145,8 +146,46 @@ def _some(items: list[T], paths: Sequence[str | Path]) -> list[T]:
     return items
 
 
-def _collected(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
-    """A file's rows; one that Polars refuses is read again record by record."""
+def _together(found: list[Found], options: Options) -> Iterator[list[Found]]:
+    """Give each file alone, but neighbouring mails at once: they are read on all cores."""
+    for are_mails, files in groupby(found, key=lambda each: _is_plain_mail(each.path, options)):
+        neighbours = list(files)
+        yield from [neighbours] if are_mails else ([file] for file in neighbours)
+
+
+def _is_plain_mail(path: Path, options: Options) -> bool:
+    if path.is_dir() or options.source not in (None, "mail"):
+        return False
+    seen = peek(path)
+    return not seen.packing and is_message(seen.head)
+
+
+def _part_of_all(found: list[Found], options: Options) -> Part:
+    if len(found) == 1:
+        return part_of(found[0], options)
+    return Part(
+        "mail", "mail", read_messages([file.path for file in found], verp_key=options.verp_key)
+    )
+
+
+def _by_file(found: list[Found], frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Give the rows of each file."""
+    if len(found) == 1:
+        yield str(found[0].path), frame
+        return
+    for (source,), rows in frame.group_by("source", maintain_order=True):
+        yield str(source), rows
+
+
+def _collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
+    """The rows of a file, or of several mails; what Polars refuses is read again by records."""
+    if len(found) > 1:
+        part = _part_of_all(found, options)
+        return part, part.frame.collect(engine="streaming")
+    return _collected_one(found[0], options)
+
+
+def _collected_one(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
     try:
         part = part_of(found, options)
         return part, part.frame.collect(engine="streaming")
@@ -215,7 +254,7 @@ def _archive(path: Path, options: Options) -> Part:
     same: dict[str, tuple[str, ...]] = {}
     with unzipped(path) as members:
         for name, place in members:
-            part, frame = _collected(Found(place, named=False), options)
+            part, frame = _collected_one(Found(place, named=False), options)
             source = f"{path}/{name}"
             if part.kind == "skipped":
                 continue
