@@ -99,13 +99,18 @@ def return_paths(raw: bytes, key: str | bytes) -> Iterator[ReturnPath]:
             yield path
 
 
-def checked(rows: list[dict[str, Any]], raw: bytes, key: str | bytes) -> list[dict[str, Any]]:
+def checked(
+    rows: list[dict[str, Any]], raw: bytes, key: str | bytes | None
+) -> list[dict[str, Any]]:
     """Give the rows of a mail with `unmatched`: true for a failure that no signed path vouches for.
 
     The path of a mail to somebody vouches for his own bounce only: where the mail names another
     recipient, that one is whom it was forwarded to. Only what goes to a return path is judged:
-    bounces and deferrals (RFC 5321 §4.4), not complaints or answers.
+    bounces and deferrals (RFC 3464 §2), not complaints or answers. Without a key the rows stay as
+    they are.
     """
+    if key is None:
+        return rows
     paths = list(return_paths(raw, key))
     return [_vouched(row, paths) for row in rows]
 

@@ -142,11 +142,15 @@ def test_tables_and_packed_mails_are_judged_alike(tmp_path: Path) -> None:
     (tmp_path / "mbox.gz").write_bytes(gzip.compress(forged.encode()))
     with zipfile.ZipFile(tmp_path / "mails.zip", "w") as archive:
         archive.writestr("mbox", forged.replace("ann@", "bob@"))
+    for name in ("sue", "tim"):  # neighbours are read at once
+        (tmp_path / f"{name}.eml").write_text(forged.replace("ann@", f"{name}@"))
     (tmp_path / "table.csv").write_text("email,reason\neve@example.org,550 5.1.1 User unknown\n")
     frame = load(tmp_path, verp_key=KEY.encode()).frame
     assert frame.filter("unmatched")["recipient"].sort().to_list() == [
         "ann@example.org",
         "bob@example.org",
+        "sue@example.org",
+        "tim@example.org",
     ]
     assert frame["unmatched"].null_count() == 0
     alone = read(tmp_path / "table.csv", verp_key=KEY)

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -88,10 +87,6 @@ def _rows(task: Task, verp_key: str | bytes | None) -> pl.DataFrame:
     from bouncekit.read.reports import parse_message
     from bouncekit.verp import checked
 
-    def read(raw: bytes) -> list[dict[str, Any]]:
-        rows = parse_message(raw)
-        return rows if verp_key is None else checked(rows, raw, verp_key)
-
     found = (
         (source, line, raw)
         for source, pieces in groupby(task, key=itemgetter(0))
@@ -100,7 +95,7 @@ def _rows(task: Task, verp_key: str | bytes | None) -> pl.DataFrame:
     rows = [
         {"source_class": A_MAIL, **row, "source": source, "line": line}
         for source, line, raw in found
-        for row in read(raw)
+        for row in checked(parse_message(raw), raw, verp_key)
     ]
     schema = _schema(verp_key)
     return pl.DataFrame({name: [r.get(name) for r in rows] for name in schema}, schema=schema)
