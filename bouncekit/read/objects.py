@@ -155,7 +155,7 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
             return {heading: inner(TEXT, keys) for heading, keys in paths.items()}
 
         return Table(kind, frame, whole(paths), (RECORD,), True, whole(later))
-    schema = pl.Schema(dict.fromkeys(_top(paths), pl.String()))
+    schema = pl.Schema(dict.fromkeys(_top(paths, later), pl.String()))
 
     def parsed(records: pl.Series) -> pl.Series:
         text = records.fill_null("{}").str.join("\n").item() if len(records) else ""
@@ -171,14 +171,17 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
     frame = frame.select(LINE, RECORD, raw, is_escaped, record.alias("__record"))
     if schema:
         frame = frame.with_columns(pl.col("__record").struct.unnest())
-    rare = {heading: inner(TEXT, keys) for heading, keys in later.items()}
-    found = {heading: _right(cell, paths[heading]) for heading, cell in _cells(paths).items()}
+    found, rare = _right(paths), _right(later)
     return Table(kind, frame.drop("__record"), found, (RECORD,), True, rare)
 
 
-def _right(cell: pl.Expr, keys: tuple[str, ...]) -> pl.Expr:
-    """A cell of a record read as columns of text; of one with escapes, looked up in its text."""
-    return where(pl.col("__escaped"), [cell, TEXT], lambda _, text: inner(text, keys), STRING)
+def _right(paths: Paths) -> dict[str, pl.Expr]:
+    """Cells of records read as columns of text; of those with escapes, looked up in their text."""
+
+    def right(cell: pl.Expr, keys: tuple[str, ...]) -> pl.Expr:
+        return where(pl.col("__escaped"), [cell, TEXT], lambda _, text: inner(text, keys), STRING)
+
+    return {heading: right(cell, paths[heading]) for heading, cell in _cells(paths).items()}
 
 
 def _first_lines(frame: pl.LazyFrame) -> list[str]:
