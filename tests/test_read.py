@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import polars as pl
 import pytest
@@ -354,34 +355,130 @@ cell = st.text(
 reply_text = st.lists(cell, min_size=1, max_size=3).map("\n".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     replies=st.lists(reply_text, min_size=1, max_size=6),
+    columns=st.permutations(["email", "bounce reason", "created at", "note", "note", ""]),
     delimiter=st.sampled_from(",;\t|"),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
     newline=st.sampled_from(["\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
     pack=st.sampled_from([bytes, gzip.compress]),
+    preamble=st.sampled_from(["", "# June\n", "sep={}\n"]),
+    again=st.sets(st.integers(0, 5)),
 )
 def test_every_dialect_gives_back_what_was_written(
     replies: list[str],
+    columns: list[str],
     delimiter: str,
     quoting: Any,
     newline: str,
     encoding: str,
     pack: Callable[[bytes], bytes],
+    preamble: str,
+    again: set[int],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    """Columns in any order, two of one name and one of none; the header `again` within the rows."""
     text = io.StringIO(newline="")
+    text.write(preamble.format(delimiter))
     writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=newline)
-    writer.writerow(["email", "bounce reason", "created at"])
+    writer.writerow(columns)
     for number, reply in enumerate(replies):
-        writer.writerow([f"u{number}@example.org", reply, "2024-01-31 12:05:00"])
+        cells = {"email": f"u{number}@example.org", "bounce reason": reply}
+        cells["created at"] = "2024-01-31 12:05:00"
+        writer.writerow([cells.get(column, "") for column in columns])
+        if number in again:
+            writer.writerow(columns)
     data = pack(text.getvalue().encode(encoding))
     frame = read(put(tmp_path_factory.mktemp("dialect"), "export", data))
     assert frame["recipient"].to_list() == [f"u{n}@example.org" for n in range(len(replies))]
     assert frame["reply"].to_list() == [r if r.strip() else "" for r in replies]
     assert frame["time"].to_list() == [NOON] * len(replies)
+
+
+def posted(record: dict[str, str]) -> str:
+    fields = {f"data[{key}]": record[key] for key in record}
+    return urlencode({"type": "cleaned", "fired_at": "2024-01-31 12:05:00", **fields})
+
+
+def as_cells(records: list[dict[str, str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(
+        [["id", "payload"], *([n, json.dumps(r)] for n, r in enumerate(records))]
+    )
+    return text.getvalue()
+
+
+# What JSON escapes, and JSON in JSON twice.
+awkward = st.lists(cell | st.sampled_from(['"', "\\", "\\n", "\t"]), min_size=1).map("\n".join)
+WRAPPINGS: dict[str, Callable[[list[dict[str, str]]], str]] = {
+    "array": json.dumps,
+    "indented": lambda records: json.dumps(records, indent=1),
+    "lines": lambda records: "\n".join(map(json.dumps, records)),
+    "nothing between": lambda records: "".join(map(json.dumps, records)),
+    "batches": lambda records: "\n".join(json.dumps([record]) for record in records),
+    "items": lambda records: json.dumps({"items": records, "paging": {}}),
+    "messages of queues": lambda records: json.dumps([{"Body": json.dumps(r)} for r in records]),
+    "cells": as_cells,
+    "Python": lambda records: "\n".join(map(repr, records)),
+    "forms": lambda records: "\n".join(map(posted, records)),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    replies=st.lists(awkward, min_size=2, max_size=5),
+    wrapping=st.sampled_from(list(WRAPPINGS)),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le"]),
+)
+def test_records_are_the_same_however_they_are_wrapped(
+    replies: list[str],
+    wrapping: str,
+    encoding: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    records = [{"email": f"u{n}@example.org", "reason": reply} for n, reply in enumerate(replies)]
+    data = WRAPPINGS[wrapping](records).encode(encoding)
+    frame = read(put(tmp_path_factory.mktemp("wrapped"), "export", data))
+    assert frame["recipient"].to_list() == [record["email"] for record in records]
+    if wrapping != "forms":  # where the reason is the service's own word
+        assert frame["reply"].to_list() == [r if r.strip() else "" for r in replies]
+
+
+ACCOUNT = {
+    "type": "b",
+    "timeLogged": "2016-05-29 01:10:51+0200",
+    "orig": "news@example.com",
+    "rcpt": "{}@example.org",
+    "dsnAction": "failed",
+    "dsnStatus": "5.1.1 (bad destination mailbox address)",
+    "dsnDiag": "smtp;550 5.1.1 <{}@example.org>, no such user",
+    "dsnMta": "mx.example.org (192.0.2.2)",
+    "bounceCat": "bad-mailbox",
+    "vmta": "pool-1",
+    "jobId": "june",
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    columns=st.permutations(list(ACCOUNT)),
+    names=st.lists(st.sampled_from(["ann", "bob", "cid"]), min_size=1, max_size=4),
+)
+def test_accounting_without_a_header_is_read_whatever_the_order_of_its_columns(
+    columns: list[str], names: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = io.StringIO(newline="")
+    rows = ([ACCOUNT[column].format(name) for column in columns] for name in names)
+    csv.writer(text).writerows(rows)
+    reading = load(put(tmp_path_factory.mktemp("accounting"), "acct.csv", text.getvalue()))
+    assert reading.records == len(names)
+    frame = reading.frame.select("recipient", "sender", "enhanced_code", "source_class").unique()
+    assert sorted(frame.rows()) == [
+        (f"{name}@example.org", "news@example.com", "5.1.1", "powermta:bad-mailbox")
+        for name in sorted(set(names))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ DEPTH = 4  # envelopes within envelopes that are opened
 SEEN = 200  # records that are looked at to find what wraps them
 
 RECORD = "__text"  # one record as JSON text
+# Polars writes objects and arrays it was to read as text without escaping what is in their strings
+# again: quotes in a reply would break them. Where there are any, other means are used.
+ESCAPE = "\\"
 TEXT = pl.col(RECORD)
 
 
@@ -45,6 +48,9 @@ def items(column: pl.Expr) -> pl.Expr:
     """
 
     def split(arrays: pl.Series) -> pl.Series:
+        if arrays.str.contains(ESCAPE, literal=True).any():
+            told = [None if array is None else list(_texts(array)) for array in arrays]
+            return pl.Series(told, dtype=pl.List(pl.String))
         lines = '{"each":' + arrays.fill_null("null") + "}"
         text = lines.str.join("\n").item() if len(lines) else ""
         return pl.read_ndjson(text.encode(), schema={"each": pl.List(pl.String)})["each"]
@@ -54,6 +60,13 @@ def items(column: pl.Expr) -> pl.Expr:
     several = array.map_batches(split, return_dtype=pl.List(pl.String), is_elementwise=True)
     several = pl.when(several.list.len() > 0).then(several)
     return pl.when(array.is_null()).then(pl.concat_list(column)).otherwise(several)
+
+
+def _texts(array: str) -> Iterator[str | None]:
+    """The items of an array, each as text."""
+    for item in json.loads(array):
+        is_text = item is None or isinstance(item, str)
+        yield item if is_text else json.dumps(item, ensure_ascii=False)
 
 
 def opened(frame: pl.LazyFrame) -> pl.LazyFrame:

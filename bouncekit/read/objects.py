@@ -9,11 +9,13 @@ from typing import Any
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.batches import where
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
-from bouncekit.read.envelopes import RECORD, TEXT, inner, opened
+from bouncekit.read.envelopes import ESCAPE, RECORD, TEXT, inner, opened
 from bouncekit.read.files import Peek, as_text, literal, unpack
 
+STRING = pl.String()
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
 
@@ -35,15 +37,16 @@ def open_ndjson(
     frame = opened(lines)
     if frame is not lines or mended or not whole:
         return _looked_up("ndjson", frame, known, mended=mended or not whole)
-    paths = _paths(_objects(_first_lines(lines)))
+    records = list(_objects(_first_lines(lines)))
+    if any(isinstance(value, dict | list) for record in records for value in record.values()):
+        return _looked_up("ndjson", frame, known, mended=False)
+    paths = _paths(records)
     later = _later(known(paths), paths)
-    top = _top(paths, later)
-    schema = dict.fromkeys(top, pl.String())
+    schema = dict.fromkeys(_top(paths, later), pl.String())
     scanned = pl.scan_ndjson(
         literal(source), schema=schema, row_index_name=LINE, row_index_offset=1
     )
-    columns = tuple(dict.fromkeys(keys[0] for keys in paths.values()))
-    return Table("ndjson", scanned, _cells(paths), columns, later=_cells(later))
+    return Table("ndjson", scanned, _cells(paths), tuple(_top(paths)), later=_cells(later))
 
 
 def open_json(
@@ -154,7 +157,7 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
             return {heading: inner(TEXT, keys) for heading, keys in paths.items()}
 
         return Table(kind, frame, whole(paths), (RECORD,), True, whole(later))
-    schema = pl.Schema(dict.fromkeys(_top(paths), pl.String()))
+    schema = pl.Schema(dict.fromkeys(_top(paths, later), pl.String()))
 
     def parsed(records: pl.Series) -> pl.Series:
         text = records.fill_null("{}").str.join("\n").item() if len(records) else ""
@@ -166,11 +169,21 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
         .map_batches(parsed, return_dtype=pl.Struct(schema), is_elementwise=True)
     )
     raw = pl.when(~is_object).then(TEXT).alias(RAW)
-    frame = frame.select(LINE, RECORD, raw, record.alias("__record"))
+    is_escaped = TEXT.str.contains(ESCAPE, literal=True).alias("__escaped")
+    frame = frame.select(LINE, RECORD, raw, is_escaped, record.alias("__record"))
     if schema:
         frame = frame.with_columns(pl.col("__record").struct.unnest())
-    rare = {heading: inner(TEXT, keys) for heading, keys in later.items()}
-    return Table(kind, frame.drop("__record"), _cells(paths), (RECORD,), True, rare)
+    found, rare = _right(paths), _right(later)
+    return Table(kind, frame.drop("__record"), found, (RECORD,), True, rare)
+
+
+def _right(paths: Paths) -> dict[str, pl.Expr]:
+    """Cells of records read as columns of text; of those with escapes, looked up in their text."""
+
+    def right(cell: pl.Expr, keys: tuple[str, ...]) -> pl.Expr:
+        return where(pl.col("__escaped"), [cell, TEXT], lambda _, text: inner(text, keys), STRING)
+
+    return {heading: right(cell, paths[heading]) for heading, cell in _cells(paths).items()}
 
 
 def _first_lines(frame: pl.LazyFrame) -> list[str]:

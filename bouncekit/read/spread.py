@@ -1,5 +1,6 @@
 """Make a row for each recipient of a record, and the headings that only a layout knows."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from bouncekit.read.layouts import Layout, fold
 ITEM = pl.col("__item")
 AT = pl.col("__at")  # place of the item in its list
 LIST = "__list"
+BY_PLACE = re.compile(r"(?:^| )column \d+$")  # what a heading without a name, or used twice, gets
 
 
 def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
@@ -92,9 +94,10 @@ def _filled(table: Table, layout: Layout) -> pl.LazyFrame:
         return table.frame
     columns = (*table.columns, *[RAW] * table.has_raw)
     is_none = ~pl.any_horizontal(pl.col(c).str.len_bytes() > 0 for c in columns)
-    named = [c for c in table.columns if not c.startswith("column ")]
-    first = (named or table.columns)[:3]
-    is_none |= pl.all_horizontal((pl.col(c) == c).fill_null(False) for c in first)
+    written = {c: BY_PLACE.sub("", c) for c in table.columns}
+    first = [(pl.col(c) == heading).fill_null(False) for c, heading in written.items() if heading]
+    if first:
+        is_none |= pl.all_horizontal(first[:3])
     if layout.comment:
         is_none |= pl.col(table.columns[0]).str.starts_with(layout.comment).fill_null(False)
     return table.frame.filter(~is_none)
