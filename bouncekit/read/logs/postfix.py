@@ -49,7 +49,9 @@ def told(lines: pl.LazyFrame) -> pl.LazyFrame:
     text = pl.col("text")
     split = lines.filter(
         text.str.contains(_TELLING) & text.str.contains("postfix", literal=True)
-    ).select("line", before=first_part(text, "]: "), said=second_part(text, "]: "))
+    ).select(
+        "line", before=first_part(text, "]: "), said=pl.coalesce(second_part(text, "]: "), text)
+    )
     key, said = first_part(_said, ": "), second_part(_said, ": ")
     # syslog of Solaris: `[ID 197553 mail.info] 4F3B2C1D0A`
     plain = pl.when(key.str.starts_with("[ID ")).then(second_part(key, "] ")).otherwise(key)
@@ -89,12 +91,16 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
         # from=<>: a bounce message of our own
         .filter(~sender.str.starts_with("from=<>").fill_null(False))
         .with_columns(
-            message_id=first_part(message_id.str.strip_prefix("message-id=<"), ">"),
-            sender=first_part(sender.str.strip_prefix("from=<"), ">"),
+            message_id=_in_brackets(message_id.str.strip_prefix("message-id=")),
+            sender=_in_brackets(sender.str.strip_prefix("from=")),
         )
     )
     expired = _given_up(tries, told).with_columns(is_expired=pl.lit(True))
     return as_events(_read(pl.concat([tries.with_columns(is_expired=pl.lit(False)), expired])))
+
+
+def _in_brackets(said: pl.Expr) -> pl.Expr:
+    return first_part(said.str.strip_prefix("<"), ">")
 
 
 def _with_last(
@@ -200,8 +206,12 @@ def _is_handed_on() -> pl.Expr:
 
 
 def _whole_line() -> pl.Expr:
-    said = pl.concat_str("before", pl.lit("]: "), "key", pl.lit(": "), "said")
-    return pl.coalesce(said, pl.concat_str("before", pl.lit("]: "), "said"), "before")
+    before = pl.col("before")
+    return (
+        pl.when(before.str.ends_with(_said))  # nothing in it could be split
+        .then(before)
+        .otherwise(pl.concat_str(before, pl.lit("]: "), "key", pl.lit(": "), "said"))
+    )
 
 
 def _is_vague() -> pl.Expr:
