@@ -65,11 +65,13 @@ def waiting(told: pl.LazyFrame) -> pl.LazyFrame:
     before they were queued, the message id stays until CARRIED_LINES later ones have come.
     """
     bounds = told.filter(_IS_BOUND).group_by("key").agg(bound=_line.max())
-    here = (
+    since = (
         told.join(bounds, on="key", how="left", maintain_order="left")
-        .filter((_line >= pl.col("bound")).fill_null(True), _IS_TRY | _IS_FROM | _IS_MESSAGE)
+        .filter((_line >= pl.col("bound")).fill_null(True))
         .drop("bound")
     )
+    # Worked out at once, so that Polars does not look for words in all lines before.
+    here = since.collect().lazy().filter(_IS_TRY | _IS_FROM | _IS_MESSAGE)
     given_up = here.filter(_IS_GIVEN_UP).group_by("key").agg(up=_line.max())
     what = pl.when(_IS_TRY).then(_WHO).otherwise(_said.str.head(4))
     same = pl.struct("key", what)
@@ -95,8 +97,14 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
             sender=_in_brackets(sender.str.strip_prefix("from=")),
         )
     )
-    expired = _given_up(tries, told).with_columns(is_expired=pl.lit(True))
-    return as_events(_read(pl.concat([tries.with_columns(is_expired=pl.lit(False)), expired])))
+    all_tries = [tries.with_columns(is_expired=pl.lit(False))]
+    # Few messages expire: to look for them first spares many blocks the rest.
+    expire = told.filter(_IS_GIVEN_UP).select("key").unique().collect()
+    if len(expire):
+        theirs = told.join(expire.lazy(), on="key", how="semi", maintain_order="left")
+        given_up = _given_up(tries.join(expire.lazy(), on="key", how="semi"), theirs)
+        all_tries.append(given_up.with_columns(is_expired=pl.lit(True)))
+    return as_events(_read(pl.concat(all_tries)))
 
 
 def _in_brackets(said: pl.Expr) -> pl.Expr:
@@ -119,8 +127,7 @@ def _given_up(tries: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:
         "key", "line", up=pl.when(_IS_GIVEN_UP).then("line"), up_before="before"
     )
     return (
-        tries.join(told.filter(_IS_GIVEN_UP).select("key"), on="key", how="semi")
-        .sort("line")
+        tries.sort("line")
         .join_asof(ends, on="line", by="key", strategy="forward", check_sortedness=False)
         .drop_nulls("up")
         .with_columns(who=_WHO)
