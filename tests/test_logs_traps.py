@@ -33,6 +33,9 @@ def exim(*said: str) -> list[str]:
 
 
 REFUSED = "host mx.example.org[192.0.2.25] said: 550 5.1.1 no (in reply to RCPT TO command)"
+NO_PROCESS = "Mar  4 09:12:00 mx postfix/smtp: 4F3B2C1D0A: " + FAILED.format(
+    "none", "5.4.4", "bounced", "Host not found"
+)
 # What a log says, and event, recipient, sender, reply and remote_mta of what it tells.
 TRAPS: dict[str, tuple[list[str], list[tuple[str | None, ...]]]] = {
     "a slice of a log that misses the from= line": (
@@ -138,6 +141,10 @@ TRAPS: dict[str, tuple[list[str], list[tuple[str | None, ...]]]] = {
         ),
         [(event, "ann@example.org", None, "wait", None) for event in ("deferral", "bounce")],
     ),
+    "a line without the number of its process": (
+        [NO_PROCESS],
+        [("unreadable", None, None, NO_PROCESS, None)],
+    ),
     "a queue id used again, with no line that says so": (
         postfix(
             "from=<news@example.com>, size=1, nrcpt=1 (queue active)",
@@ -231,3 +238,12 @@ def test_a_code_of_policy_outranks_the_words_for_any_refusal(tmp_path: Path) -> 
     log = SENDMAIL.format("dsn=5.7.1, stat=User unknown") + "\n"
     frame = bk.classify(bk.read(written(tmp_path, log), year=2026))
     assert frame["fault"].to_list() != ["recipient"]
+
+
+@pytest.mark.parametrize("written_as", ["<m1@example.com>", "m1@example.com"])
+def test_a_message_id_is_read_with_and_without_its_brackets(
+    tmp_path: Path, written_as: str
+) -> None:
+    lines = postfix(f"message-id={written_as}", SENT.format("mx.example.org[192.0.2.25]:25", "ok"))
+    frame = bk.read(written(tmp_path, "\n".join(lines)), year=2026, source="postfix")
+    assert frame["message_id"].to_list() == ["m1@example.com"]

@@ -78,9 +78,10 @@ def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         if not end:
             begun = (begun + chunk)[:LINE_BYTES]
             continue
-        rest_of_line = chunk.find(b"\n")
-        yield (begun + chunk[:rest_of_line])[:LINE_BYTES] + chunk[rest_of_line:end]
-        begun = chunk[end:]
+        rest, view = chunk.find(b"\n"), memoryview(chunk)
+        kept = min(rest, LINE_BYTES - len(begun))
+        yield b"".join((begun, view[:kept], view[rest:end]))
+        begun = chunk[end : end + LINE_BYTES]
     if begun:
         yield begun
 

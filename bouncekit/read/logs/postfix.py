@@ -49,7 +49,9 @@ def told(lines: pl.LazyFrame) -> pl.LazyFrame:
     text = pl.col("text")
     split = lines.filter(
         text.str.contains(_TELLING) & text.str.contains("postfix", literal=True)
-    ).select("line", before=first_part(text, "]: "), said=second_part(text, "]: "))
+    ).select(
+        "line", before=first_part(text, "]: "), said=pl.coalesce(second_part(text, "]: "), text)
+    )
     key, said = first_part(_said, ": "), second_part(_said, ": ")
     # syslog of Solaris: `[ID 197553 mail.info] 4F3B2C1D0A`
     plain = pl.when(key.str.starts_with("[ID ")).then(second_part(key, "] ")).otherwise(key)
@@ -63,11 +65,13 @@ def waiting(told: pl.LazyFrame) -> pl.LazyFrame:
     before they were queued, the message id stays until CARRIED_LINES later ones have come.
     """
     bounds = told.filter(_IS_BOUND).group_by("key").agg(bound=_line.max())
-    here = (
+    since = (
         told.join(bounds, on="key", how="left", maintain_order="left")
-        .filter((_line >= pl.col("bound")).fill_null(True), _IS_TRY | _IS_FROM | _IS_MESSAGE)
+        .filter((_line >= pl.col("bound")).fill_null(True))
         .drop("bound")
     )
+    # Worked out at once, so that Polars does not look for words in all lines before.
+    here = since.collect().lazy().filter(_IS_TRY | _IS_FROM | _IS_MESSAGE)
     given_up = here.filter(_IS_GIVEN_UP).group_by("key").agg(up=_line.max())
     what = pl.when(_IS_TRY).then(_WHO).otherwise(_said.str.head(4))
     same = pl.struct("key", what)
@@ -89,12 +93,22 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
         # from=<>: a bounce message of our own
         .filter(~sender.str.starts_with("from=<>").fill_null(False))
         .with_columns(
-            message_id=first_part(message_id.str.strip_prefix("message-id=<"), ">"),
-            sender=first_part(sender.str.strip_prefix("from=<"), ">"),
+            message_id=_in_brackets(message_id.str.strip_prefix("message-id=")),
+            sender=_in_brackets(sender.str.strip_prefix("from=")),
         )
     )
-    expired = _given_up(tries, told).with_columns(is_expired=pl.lit(True))
-    return as_events(_read(pl.concat([tries.with_columns(is_expired=pl.lit(False)), expired])))
+    all_tries = [tries.with_columns(is_expired=pl.lit(False))]
+    # Few messages expire: to look for them first spares many blocks the rest.
+    expire = told.filter(_IS_GIVEN_UP).select("key").unique().collect()
+    if len(expire):
+        theirs = told.join(expire.lazy(), on="key", how="semi", maintain_order="left")
+        given_up = _given_up(tries.join(expire.lazy(), on="key", how="semi"), theirs)
+        all_tries.append(given_up.with_columns(is_expired=pl.lit(True)))
+    return as_events(_read(pl.concat(all_tries)))
+
+
+def _in_brackets(said: pl.Expr) -> pl.Expr:
+    return first_part(said.str.strip_prefix("<"), ">")
 
 
 def _with_last(
@@ -113,8 +127,7 @@ def _given_up(tries: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:
         "key", "line", up=pl.when(_IS_GIVEN_UP).then("line"), up_before="before"
     )
     return (
-        tries.join(told.filter(_IS_GIVEN_UP).select("key"), on="key", how="semi")
-        .sort("line")
+        tries.sort("line")
         .join_asof(ends, on="line", by="key", strategy="forward", check_sortedness=False)
         .drop_nulls("up")
         .with_columns(who=_WHO)
@@ -200,8 +213,12 @@ def _is_handed_on() -> pl.Expr:
 
 
 def _whole_line() -> pl.Expr:
-    said = pl.concat_str("before", pl.lit("]: "), "key", pl.lit(": "), "said")
-    return pl.coalesce(said, pl.concat_str("before", pl.lit("]: "), "said"), "before")
+    before = pl.col("before")
+    return (
+        pl.when(before.str.ends_with(_said))  # nothing in it could be split
+        .then(before)
+        .otherwise(pl.concat_str(before, pl.lit("]: "), "key", pl.lit(": "), "said"))
+    )
 
 
 def _is_vague() -> pl.Expr:
