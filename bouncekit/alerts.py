@@ -23,7 +23,7 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     example) · what_to_do (String). A blocklisting stands first: it is to be dealt with at once.
     """
     seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
-    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").n_unique())
+    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").hash().n_unique())
     own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
     advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
     return (

@@ -79,6 +79,15 @@ def classify(
     >>> classify(pl.DataFrame({"reply": ["550 5.1.1 no such user"]}))["category"].item()
     'unknown_user'
     """
+    return classify_by(frame, _known(rules))
+
+
+@overload
+def classify_by(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame: ...
+@overload
+def classify_by(frame: pl.LazyFrame, rules: Rules) -> pl.LazyFrame: ...
+def classify_by(frame: pl.DataFrame | pl.LazyFrame, rules: Rules) -> pl.DataFrame | pl.LazyFrame:
+    """Do what `classify` does by rules that were read before."""
     lazy = frame.lazy()
     names = lazy.collect_schema().names()
     if "reply" not in names:
@@ -86,7 +95,7 @@ def classify(
             f"The frame has no column 'reply' (it has {', '.join(names) or 'none'}); "
             "rename the column that holds the SMTP reply, or read the export with bk.read()."
         )
-    classified = _classified(lazy, names, _known(rules))
+    classified = _classified(lazy, names, rules)
     return classified.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else classified
 
 

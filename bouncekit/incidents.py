@@ -93,8 +93,8 @@ def incidents_in(gather: Gather) -> tuple[pl.DataFrame, pl.DataFrame]:
         .agg(
             start=pl.col("start").min(),
             end=pl.col("end").max(),
-            attempts=pl.col("attempts").sum(),
-            refused=pl.col("refused").sum(),
+            attempts=pl.col("attempts").sum().cast(pl.UInt32),
+            refused=pl.col("refused").sum().cast(pl.UInt32),
             usual_share=pl.col("usual_share").mean(),
             source=pl.col("source").drop_nulls().sort().first(),
         )

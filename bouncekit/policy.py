@@ -1,20 +1,25 @@
 """Decide which addresses come off the list."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from os import PathLike
 
 import polars as pl
 
 from bouncekit.because import because
+from bouncekit.buckets import in_parts
 from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
 from bouncekit.strikes import after_reset, counted, last_reset, weight
-from bouncekit.tallies import over
+from bouncekit.tallies import ALWAYS, over
 from bouncekit.whole import Whole, whole_of
 
 __all__ = ["Policy", "decide", "find_policy", "policies", "presets"]
+
+# The columns of a classified frame that decisions rest on.
+USED = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
 
 _NUMBERS = ("mailings_bounced", "bounced_since", "strikes", "score", "sure_score")
 
@@ -45,9 +50,36 @@ def decide(
     chosen = find_policy(policy)
     if sent is not None:
         frame = match_sent(frame, sent)
-    as_of = as_of or last_event(frame)
-    whole = whole_of(over(frame, as_of=as_of), as_of, guard)
-    return decided(frame, chosen, whole).sort("verdict", "recipient")
+    if isinstance(frame, pl.DataFrame):
+        return decide_parts([frame], chosen, as_of, guard)
+    with in_parts(used(frame)) as parts:
+        return decide_parts(parts, chosen, as_of, guard)
+
+
+def used(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the columns of a frame that decisions rest on."""
+    columns = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
+    names = frame.collect_schema().names()
+    return (
+        frame.select(name for name in names if name in columns) if "recipient" in names else frame
+    )
+
+
+def decide_parts(
+    parts: Sequence[pl.DataFrame | pl.LazyFrame],
+    policy: Policy,
+    as_of: datetime | None = None,
+    guard: bool | pl.DataFrame = True,
+    keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda decisions: decisions,
+) -> pl.DataFrame:
+    """Give what `decide` gives on parts of a list that share no recipient, one after the other.
+
+    Of the decisions on each part remains what `keep` makes of them.
+    """
+    as_of = as_of or max(filter(None, map(last_event, parts)), default=None)
+    whole = whole_of(over(*parts, as_of=as_of), as_of, guard)
+    rows = [keep(decided(part, policy, whole)) for part in parts]
+    return pl.concat(rows).sort("verdict", "recipient")
 
 
 def decided(frame: pl.DataFrame | pl.LazyFrame, policy: Policy, whole: Whole) -> pl.DataFrame:

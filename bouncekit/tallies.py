@@ -16,7 +16,7 @@ ALWAYS = ("recipient", "time", "event", "category", "unmatched")
 class Tally:
     """What to count in each part of a frame, and how the counts of all parts go together.
 
-    `count` takes the events of `history.told` and gives `keys`, with `sums` (UInt32) to add up
+    `count` takes the events of `history.told` and gives `keys`, with `sums` to add up (as Int64)
     and `firsts` of which the least stands. It looks at `columns` beside those of `ALWAYS`, and
     with `span` only at events of that time. With `by_recipient` addresses are counted, so that all
     events of one must lie in the same part.
@@ -35,7 +35,7 @@ class Tally:
         return (
             pl.concat(counts)
             .group_by(self.keys)
-            .agg(pl.col(self.sums).sum().cast(pl.UInt32), pl.col(self.firsts).min())
+            .agg(pl.col(self.sums).cast(pl.Int64).sum(), pl.col(self.firsts).min())
         )
 
 

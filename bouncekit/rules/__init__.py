@@ -104,7 +104,7 @@ def with_own(path: str) -> Rules:
     category or set of words, or a phrase that says nothing or does not stand in its example.
     """
     try:
-        return _with_text(path, Path(path).read_text(encoding="utf-8"))
+        return with_text(path, Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
     except IsADirectoryError:
@@ -114,7 +114,8 @@ def with_own(path: str) -> Rules:
 
 
 @cache  # by its text: a file that was edited is read again
-def _with_text(path: str, text: str) -> Rules:
+def with_text(path: str, text: str) -> Rules:
+    """Give the rules of `with_own` for the text of a file."""
     own = (path, tomllib.loads(text))
     rules = _rules([own, *((name, _package_toml(name)) for name in LAYERS)])
     _check_examples(tuple(_phrases(*own)), _package_toml("words.toml"))
