@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: report lab test notebooks charts data clean
+.PHONY: report lab test bench notebooks charts data clean
 
 report: $(READY)  ## the main job on the sample data: report/index.html and report/remove.csv
 	$(BIN)/bouncekit report data/newsletter.csv.zst -o report
@@ -17,6 +17,9 @@ test: $(READY)  ## every check: style, types, tests, doctests, README and notebo
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+bench: $(READY)  ## how fast it is and how much memory it takes, beside others: one table
+	$(BIN)/python tests/benchmarks/bench.py
 
 notebooks: $(READY)  ## execute the notebooks in place; no diff if nothing changed
 	$(BIN)/python -m bouncekit.notebooks notebooks

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from textwrap import wrap
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
     import polars as pl
 
     from bouncekit.read import Reading
+    from bouncekit.read.reading import Account
 
 # Characters in a line of an example, beside the margin of a table.
 EXAMPLE_WIDTH = 66
@@ -107,25 +108,14 @@ def classify(
     rules: Rules = None,
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
-    from tempfile import TemporaryDirectory
-
     from bouncekit.classify import classify as classified
-    from bouncekit.files import whole_file, without_formulas
-    from bouncekit.read.stored import store
+    from bouncekit.files import watched, whole_file, without_formulas
 
     if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
         raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
-    with TemporaryDirectory() as folder, _progress("rows read") as progress:
-        account = store(
-            *exports,
-            folder=Path(folder),
-            source=source,
-            tz=tz,
-            mapping=_mapping(mapping),
-            progress=progress,
-        )
-        frame = classified(account.lazy, rules=rules)
-        with whole_file(output) as draft:
+    with _stored(exports, source, tz, mapping) as account, whole_file(output) as draft:
+        with _progress("rows classified") as progress:
+            frame = watched(classified(account.lazy, rules=rules), progress)
             if output.suffix == ".parquet":
                 frame.sink_parquet(draft)
             elif output.suffix == ".csv":
@@ -165,44 +155,52 @@ def decide(
     rules: Rules = None,
 ) -> None:
     """Read exports, decide which addresses come off the list, and write the removal list."""
+    import polars as pl
+
     from bouncekit.alerts import alerts, problems
     from bouncekit.classify import classify as classified
     from bouncekit.history import last_event
-    from bouncekit.policy import decide as decided
+    from bouncekit.policy import decide_parts, find_policy
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent
-    from bouncekit.suppress import write_suppressions
+    from bouncekit.suppress import CHANGES, write_suppressions
 
-    reading = _read(exports, source, tz, mapping)
-    bounces = classified(reading.frame, rules=rules)
-    if sent is not None:
-        bounces = match_sent(bounces, sent).lazy().collect()
-    day = _utc(as_of) or last_event(bounces)
-    decisions = decided(bounces, policy, as_of=day, guard=guard)
-    run = run_facts(
-        exports,
-        policy,
-        day,
-        guard=guard,
-        sent=sent,
-        rules=rules,
-        options={"source": source, "tz": tz, "map": mapping},
-    )
-    if not force:
-        _refuse_to_empty(decisions, sent)
-    returning = None if back is None else _bring_back(bounces, day, previous, back)
-    change = write_suppressions(decisions, output, service, previous, run=run)
-    _say(reading.summary)
-    if sent is not None:
-        _say(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
-    _say(_verdicts(decisions))
-    if previous is not None:
-        counts = dict(change["change"].cast(str).value_counts().iter_rows())
-        _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in ("added", "kept", "withdrawn")) + ".")
-    _say(f"Wrote the removal list to {output}.")
-    if returning is not None:
-        _say(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
-    _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
+    chosen = find_policy(policy)
+    with ExitStack() as kept:
+        account = kept.enter_context(_stored(exports, source, tz, mapping))
+        bounces = classified(account.lazy, rules=rules)
+        if sent is not None:
+            bounces = match_sent(bounces, sent).lazy()
+        parts = kept.enter_context(_classified_parts(bounces))
+        bounces = pl.concat(parts)
+        day = _utc(as_of) or last_event(bounces)
+        with _progress("addresses decided") as progress:
+            decisions = decide_parts(parts, chosen, day, guard, keep=_brief(progress))
+        run = run_facts(
+            exports,
+            policy,
+            day,
+            guard=guard,
+            sent=sent,
+            rules=rules,
+            options={"source": source, "tz": tz, "map": mapping},
+        )
+        if not force:
+            _refuse_to_empty(decisions, sent)
+        returning = None if back is None else _bring_back(bounces, day, previous, back)
+        change = write_suppressions(decisions, output, service, previous, run=run)
+        _say(account.summary)
+        if sent is not None:
+            unmatched = int(bounces.select(pl.col("unmatched").sum()).collect().item())
+            _say(f"{_many(unmatched, 'event')} matched nothing that was sent.")
+        _say(_verdicts(decisions))
+        if previous is not None:
+            counts = dict(change["change"].cast(str).value_counts().iter_rows())
+            _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in CHANGES) + ".")
+        _say(f"Wrote the removal list to {output}.")
+        if returning is not None:
+            _say(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
+        _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
 
 
 @app.command()
@@ -374,6 +372,48 @@ def _read(
     return load(*exports, source=source, tz=tz, mapping=_mapping(mapping))
 
 
+@contextmanager
+def _stored(
+    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+) -> "Iterator[Account]":
+    """Read exports into a temporary folder, for they may be larger than memory."""
+    from tempfile import TemporaryDirectory
+
+    from bouncekit.read.stored import store
+
+    with TemporaryDirectory(prefix="bouncekit-") as name:
+        options: dict[str, Any] = {"source": source, "tz": tz, "mapping": _mapping(mapping)}
+        with _progress("rows read") as progress:
+            account = store(*exports, folder=Path(name), progress=progress, **options)
+        yield account
+
+
+@contextmanager
+def _classified_parts(bounces: "pl.LazyFrame") -> "Iterator[list[pl.LazyFrame]]":
+    """Classify rows into parts that share no recipient, without what only their reader needs."""
+    from bouncekit.buckets import in_parts
+    from bouncekit.files import watched
+
+    lean = bounces.drop("source", "line", "source_class", "final_recipient")
+    with ExitStack() as kept:
+        with _progress("rows classified") as progress:
+            parts = kept.enter_context(in_parts(watched(lean, progress)))
+        yield parts
+
+
+def _brief(progress: "Callable[[int], None]") -> "Callable[[pl.DataFrame], pl.DataFrame]":
+    """Keep the words of removals only: a list holds no others, and those of all take much room."""
+    import polars as pl
+
+    words = ("because", "reply", "rule", "enhanced_code")
+
+    def brief(decisions: pl.DataFrame) -> pl.DataFrame:
+        progress(decisions.height)
+        return decisions.with_columns(pl.when(pl.col("verdict") == "remove").then(pl.col(words)))
+
+    return brief
+
+
 def _replies(
     exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
 ) -> "pl.DataFrame":
@@ -461,7 +501,7 @@ def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
 
 
 def _bring_back(
-    bounces: "pl.DataFrame", as_of: datetime | None, previous: Path | None, to: Path
+    bounces: "pl.LazyFrame", as_of: datetime | None, previous: Path | None, to: Path
 ) -> int:
     """Write who was refused for an outage only (of the last list, if any); say how many."""
     from bouncekit.bring_back import bring_back

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +42,16 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def watched(frame: pl.LazyFrame, progress: Callable[[int], None]) -> pl.LazyFrame:
+    """Give a lazy frame that tells `progress` how many more of its rows went by."""
+
+    def told(rows: pl.DataFrame) -> pl.DataFrame:
+        progress(rows.height)
+        return rows
+
+    return frame.map_batches(told, streamable=True, schema=frame.collect_schema())
 
 
 def without_formulas(frame: Frame) -> Frame:

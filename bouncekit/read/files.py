@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-import charset_normalizer
 import polars as pl
 
 from bouncekit.errors import BouncekitError
@@ -230,6 +229,8 @@ def as_text(data: bytes) -> str:
 def code_page(text: bytes) -> str:
     """The likeliest code page of text that is not UTF-8, judged on its lines beyond ASCII."""
     telling = b"\n".join(line for line in text.split(b"\n") if not line.isascii())[:HEAD]
+    import charset_normalizer  # slow to load, and hardly any export needs it
+
     guesses = charset_normalizer.from_bytes(telling, cp_isolation=CODE_PAGES)
     best = guesses.best()
     if best is None:

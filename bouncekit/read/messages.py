@@ -13,7 +13,6 @@ from polars.io.plugins import register_io_source
 from bouncekit.errors import BouncekitError
 from bouncekit.read.files import packed_chunks
 from bouncekit.read.mailbox import CHUNK, blocks, chunks_of, maildir_files, mails
-from bouncekit.read.reports import parse_message
 from bouncekit.schema import BOUNCES
 
 # What a process is given at a time: files and some mails of each, as `blocks` gives them.
@@ -71,6 +70,8 @@ def _tasks(paths: list[Path], packing: str) -> Iterator[Task]:
 
 def _rows(task: Task) -> pl.DataFrame:
     """Give the rows of a task; `line` counts the mails of a file from its first one here."""
+    from bouncekit.read.reports import parse_message  # its many patterns are slow to load
+
     found = (
         (source, line, raw)
         for source, pieces in groupby(task, key=itemgetter(0))

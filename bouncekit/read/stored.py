@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.files import watched
 from bouncekit.read import DAMAGE, Part, is_known, key, options_of, part_of
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import Options
 from bouncekit.read.reading import FILES, Account
-from bouncekit.schema import BOUNCES
 
 Progress = Callable[[int], None]  # told how many more rows were read
 
@@ -48,16 +48,10 @@ def store(
 
 def _sunk(found: Found, options: Options, place: Path, progress: Progress) -> Part:
     """Stream a file to a Parquet file; one that Polars refuses is read record by record."""
-
-    def counted(rows: pl.DataFrame) -> pl.DataFrame:
-        progress(rows.height)
-        return rows
-
     for mended in (False, True):
         try:
             part = part_of(found, options, mended=mended)
-            frame = part.frame.map_batches(counted, streamable=True, schema=BOUNCES)
-            frame.sink_parquet(place, compression="lz4")
+            watched(part.frame, progress).sink_parquet(place, compression="lz4")
         except DAMAGE as error:
             reason = str(error).partition("\n")[0]
         else:

@@ -228,7 +228,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     frame = _spelled_out(phrases, sets)
     _check_telling(frame, phrases)
     bare = pl.col("key").str.strip_chars()
-    literals = frame.select(
+    return frame.select(
         pl.when(bare.str.contains(_WITHOUT_BLANKS)).then(bare).otherwise("key").alias("key"),
         pl.lit("phrase").alias("kind"),
         pl.lit("text").alias("certainty"),
@@ -237,9 +237,6 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
         "rule",
         "is_vague",
     ).unique("key", keep="first", maintain_order=True)
-    keys = literals["key"].to_list()
-    # Where one stands inside another of lower precedence, the other can never win.
-    return literals.filter(first_of(pl.col("key"), keys) == pl.int_range(pl.len()))
 
 
 def first_of(text: pl.Expr, keys: Sequence[str]) -> pl.Expr:
