@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from frames import at
+from frames import large_list
 from polars.testing import assert_frame_equal
 
 from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
 from bouncekit.policy import decide
-from bouncekit.schema import BOUNCES
 from bouncekit.tallies import over
 from bouncekit.whole import whole_of
 
@@ -39,46 +38,6 @@ pytestmark = [
 ]
 
 OUTAGE = datetime(2025, 3, 17, tzinfo=UTC)
-UNKNOWN = "550 5.1.1 <{}> User unknown"
-GMAIL = "550-5.1.1 The email account that you tried to reach does not exist"
-
-
-def sample() -> pl.DataFrame:
-    """Give a list of 240 addresses: an outage, a public one, a weekly list, and odd rows."""
-    rows: list[dict[str, Any]] = []
-
-    def event(when: str | None, what: str, to: str | None, reply: str = "", **more: Any) -> None:
-        time = at(when) if when else None
-        rows.append({"time": time, "event": what, "recipient": to, "reply": reply or None, **more})
-
-    addresses = [f"r{n}@{('bigmail', 'other', 'gmail')[n % 3]}.example" for n in range(240)]
-    for week in range(6):
-        for number, to in enumerate(addresses):
-            when = f"2025-03-{1 + 5 * week:02} 09:{number % 60:02}"
-            mta = f"mx{number % 4}.{to.partition('@')[2]}" if number % 2 else None
-            common = {"mailing": "weekly", "remote_mta": mta, "message_id": f"{week}.{number}"}
-            if number % 11 == 0 and week > number % 4:
-                event(when, "bounce", to, UNKNOWN.format(to), **common)
-            elif number % 13 == 0:
-                event(when, "bounce", to, "552 5.2.2 Mailbox full", **common)
-            elif number % 17 == 0:
-                event(when, "deferral", to, "451 4.7.1 Greylisted, wait 300 seconds", **common)
-            elif week == 3 and "bigmail" in to and number % 2:
-                event(when, "bounce", to, UNKNOWN.format(to), **common)
-            else:
-                event(when, "delivery", to, "250 ok", **common)
-    for number in range(30):
-        to = f"g{number}@gmail.com"
-        event("2020-11-20 09:00", "delivery", to, mailing="november")
-        event(f"2020-12-15 21:{number + 10}", "bounce", to, GMAIL, mailing="december")
-    event("2025-04-01 09:00", "complaint", addresses[1], mailing="april")
-    event("2025-04-02 09:00", "engagement", addresses[11])
-    event(None, "bounce", addresses[2], "550 5.1.1 no such user", message_id="undated")
-    event("2025-04-03 09:00", "bounce", None, "554 5.7.1 blocked using zen.spamhaus.org")
-    event("2025-04-03 09:00", "bounce", "Zoë@bücher.example", "550 Postfach &uuml;berf=C3=BCllt")
-    event("2025-04-03 09:00", "bounce", addresses[4], "550 5.1.1 forged", message_id="forged")
-    schema = {name: BOUNCES[name] for name in BOUNCES if name not in ("source", "line")}
-    return pl.DataFrame(rows, schema)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +79,7 @@ def exported(session: "SparkSession", tmp_path_factory: pytest.TempPathFactory) 
     """The sample as Spark reads it from two files."""
     folder = tmp_path_factory.mktemp("bounces")
     for number in range(2):
-        sample().gather_every(2, number).write_parquet(folder / f"{number}.parquet")
+        large_list().gather_every(2, number).write_parquet(folder / f"{number}.parquet")
     return session.read.parquet(str(folder))
 
 
@@ -136,7 +95,7 @@ def classified(exported: "DataFrame") -> Iterator["DataFrame"]:
 def test_classify_gives_the_rows_of_one_machine(classified: "DataFrame") -> None:
     from bouncekit import spark
 
-    ours = classify(sample())
+    ours = classify(large_list())
     theirs = spark.collected(classified)
     order = ["message_id", "recipient", "time"]
     assert_frame_equal(theirs.sort(order), ours.sort(order))
@@ -155,7 +114,7 @@ def test_decide_gives_the_rows_of_one_machine(
 ) -> None:
     from bouncekit import spark
 
-    ours = decide(classify(sample()), **options)
+    ours = decide(classify(large_list()), **options)
     theirs = spark.collected(spark.decide(classified, **options))
     assert_frame_equal(theirs.sort("verdict", "recipient"), ours)
 
@@ -164,7 +123,7 @@ def test_all_that_is_global_is_found_on_all_machines_together(classified: "DataF
     """Last event, names of lists, distance of mailings and outages, each across partitions."""
     from bouncekit import spark
 
-    ours = whole_of(over(classify(sample())), None, True)
+    ours = whole_of(over(classify(large_list())), None, True)
     theirs = whole_of(spark.over(classified), None, True)
     assert ours.outages is not None
     assert ours.outages["provider"].to_list() == ["Gmail", "bigmail.example"]
@@ -176,7 +135,7 @@ def test_all_that_is_global_is_found_on_all_machines_together(classified: "DataF
 
 
 def test_the_sample_has_held_addresses() -> None:
-    held = decide(classify(sample()), as_of=OUTAGE)
+    held = decide(classify(large_list()), as_of=OUTAGE)
     assert held.filter(pl.col("verdict") == "hold").height > 30
 
 
