@@ -241,7 +241,9 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
 
 def first_of(text: pl.Expr, keys: Sequence[str]) -> pl.Expr:
     """Give the number of the first of all keys that stand in the text (UInt32), in one pass."""
-    found = text.str.extract_many(pl.lit(pl.Series(keys)).implode(), overlapping=True)
+    found = text.str.extract_many(
+        pl.lit(pl.Series(keys, dtype=pl.String)).implode(), overlapping=True
+    )
     numbers = pl.element().cast(pl.Enum(keys)).to_physical()
     return found.list.eval(numbers).list.min().cast(pl.UInt32)
 
