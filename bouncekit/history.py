@@ -170,7 +170,7 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
             engagement=pl.when(event == "engagement").then(time),
             complaint=pl.when(event == "complaint").then(time),
             was_sent=tried,
-            has_bounce=_BOUNCED,
+            bounces=_BOUNCED,
             delivered=_DELIVERED,
             engaged=event == "engagement",
             complained=event == "complaint",
@@ -183,11 +183,11 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
             last_delivery=pl.col("delivery").max(),
             last_engagement=pl.col("engagement").max(),
             last_complaint=pl.col("complaint").max(),
+            bounces=pl.col("bounces").sum(),
             **{
                 name: pl.col(name).any()
                 for name in (
                     "was_sent",
-                    "has_bounce",
                     "delivered",
                     "engaged",
                     "complained",
@@ -199,7 +199,7 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
     bounced = pl.col("bounced")
     return (
-        outcome.drop("has_bounce")
+        outcome.drop("bounces")
         .join(counting, on=_MAILING, how="left")
         .with_columns(bounced=pl.col("bounced").fill_null(False))
         .with_columns(
@@ -215,12 +215,16 @@ def _counting_bounces(events: pl.LazyFrame, outcome: pl.LazyFrame, weight: pl.Ex
     """Give of each mailing's bounces that stand the one that counts: none where none stands."""
     taken_back = (pl.col("last_delivery") > pl.col("time")).fill_null(False)
     order = ("category", "time", *EVIDENCE)
-    return (
+    bounced = outcome.filter(pl.col("bounces") > 0).select(*_MAILING, "last_delivery", "bounces")
+    standing = (
         events.filter(_BOUNCED)
         .select(*_MAILING, *order, weight=weight)
-        .join(outcome.filter("has_bounce").select(*_MAILING, "last_delivery"), on=_MAILING)
+        .join(bounced, on=_MAILING)
         .filter(~taken_back)
-        .drop("last_delivery")
+    )
+    # Most mailings have one bounce, which need not be put in order with others.
+    first = (
+        standing.filter(pl.col("bounces") > 1)
         .sort(
             "weight",
             *order,
@@ -228,6 +232,10 @@ def _counting_bounces(events: pl.LazyFrame, outcome: pl.LazyFrame, weight: pl.Ex
             nulls_last=True,
         )
         .unique(_MAILING, keep="first", maintain_order=True)
+    )
+    return (
+        pl.concat([standing.filter(pl.col("bounces") == 1), first])
+        .drop("last_delivery", "bounces")
         .with_columns(bounced=pl.lit(True))
     )
 
