@@ -8,7 +8,7 @@ import polars as pl
 
 from bouncekit.because import because
 from bouncekit.buckets import in_parts
-from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event
+from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event, told
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
@@ -58,11 +58,8 @@ def decide(
 
 def used(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Give the columns of a frame that decisions rest on."""
-    columns = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
-    names = frame.collect_schema().names()
-    return (
-        frame.select(name for name in names if name in columns) if "recipient" in names else frame
-    )
+    told(frame)  # raises if it cannot be counted
+    return frame.select(name for name in frame.collect_schema().names() if name in USED)
 
 
 def decide_parts(

@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 
 from bouncekit import buckets
 from bouncekit.classify import classify
+from bouncekit.errors import BouncekitError
 from bouncekit.history import by_mailing, events
 from bouncekit.policy import decide
 from bouncekit.presets import presets
@@ -124,3 +125,10 @@ def test_an_interrupt_leaves_no_half_file(command: str, tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert [*(tmp_path / "out").iterdir()] == []
     assert [*(tmp_path / "tmp").iterdir()] == []
+
+
+def test_a_lazy_frame_that_cannot_be_counted_is_told_so() -> None:
+    with pytest.raises(BouncekitError, match="not classified yet"):
+        decide(large_list().lazy())
+    with pytest.raises(BouncekitError, match="no column 'recipient'"):
+        decide(classify(large_list().lazy()).drop("recipient"))
