@@ -208,6 +208,10 @@ def _archive(path: Path, options: Options) -> Part:
     same: dict[str, tuple[str, ...]] = {}
     with unzipped(path) as members:
         for name, place in members:
+            if _is_archive(place):  # each may hold a thousand times its size, and others
+                raise BouncekitError(
+                    f"{path} holds another archive, {name}: unpack it, and name what is in it."
+                )
             part, frame = _collected(Found(place, named=False), options)
             source = f"{path}/{name}"
             if part.kind == "skipped":
@@ -221,6 +225,10 @@ def _archive(path: Path, options: Options) -> Part:
     names = ", ".join(dict.fromkeys(part.name for part in parts))
     inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
     return Part("zip", names, pl.concat(frames).lazy(), inferred, same)
+
+
+def _is_archive(path: Path) -> bool:
+    return kind_of(peek(path).head) == "zip"
 
 
 def _is_first(same: Mapping[str, tuple[str, ...]]) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.files import Peek, as_text, encoding, is_wide, unpack
+from bouncekit.read.bounds import bounded
+from bouncekit.read.files import Peek, as_text, chunks, encoding, is_wide, unpack
 
 LINE = "__line"  # number of the record in its file, from 1
 RAW = "__raw"  # text of a record that could not be split into cells, else null
@@ -67,7 +69,7 @@ def kind_of(head: bytes) -> str:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return False
 
 
@@ -76,7 +78,7 @@ def text_source(path: Path, peek: Peek) -> Path | bytes:
     streams = (
         encoding(peek.head).startswith("utf-8")
         and (b"\n" in peek.head or b"\r" not in peek.head)  # else line ends of an old Mac
-        and _is_utf8(path)
+        and _is_utf8(path, peek.packing)
     )
     if streams:
         return path
@@ -92,11 +94,17 @@ def written_in(peek: Peek, source: Path | bytes) -> tuple[str, ...]:
     return (f"encoding {name}",)
 
 
-def _is_utf8(path: Path) -> bool:
-    """True where a file, packed or not, is UTF-8 to its end: one fast pass in bounded memory."""
+def _is_utf8(path: Path, packing: str) -> bool:
+    """True where a text is UTF-8 to its end: one pass in bounded memory.
+
+    Raises BouncekitError where a line is too long, or the text unpacks to too much of it.
+    """
+    decoder = getincrementaldecoder("utf-8")()
     try:
-        pl.scan_lines(path).select(pl.col("line").str.len_bytes().max()).collect(engine="streaming")
-    except (pl.exceptions.ComputeError, OSError):  # OSError: a broken packing, told by unpack()
+        for chunk in bounded(path, bool(packing), chunks(path, packing)):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
         return False
     return True
 

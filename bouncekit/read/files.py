@@ -12,6 +12,7 @@ import charset_normalizer
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.bounds import joined
 
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
 CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
@@ -118,17 +119,23 @@ def peek(path: Path) -> Peek:
 
 def unpack(path: Path, packing: str) -> bytes:
     """All bytes of a file, unpacked."""
-    if packing == "gzip":
-        return _gunzip(path, -1)
-    if packing == "zstd":
-        return _unzstd(path, -1)
-    return path.read_bytes()
+    return joined(path, bool(packing), chunks(path, packing))
+
+
+def chunks(path: Path, packing: str) -> Iterator[bytes]:
+    """All bytes of a file chunk by chunk, unpacked."""
+    if packing:
+        yield from packed_chunks(path, packing)
+        return
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def packed_chunks(path: Path, packing: str) -> Iterator[bytes]:
     """All bytes of a packed file, chunk by chunk where its packing allows."""
     if packing != "gzip":
-        yield unpack(path, packing)
+        yield _unzstd(path, -1)
         return
     with _gzip_told(path), gzip.open(path) as file:
         while chunk := file.read(CHUNK):

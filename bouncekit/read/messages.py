@@ -6,9 +6,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.batches import in_batches
 from bouncekit.read.files import packed_chunks
 from bouncekit.read.mailbox import raw_messages
 from bouncekit.read.reports import parse_message
@@ -34,14 +34,7 @@ def read_messages(path: Path, packing: str = "") -> pl.LazyFrame:
     file cannot be read.
     """
 
-    def frames(
-        columns: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        for frame in _at_most(rows, _frames(path, packing)):
-            chosen = frame if wanted is None else frame.filter(wanted)
-            yield chosen if columns is None else chosen.select(columns)
-
-    return register_io_source(frames, schema=dict(BOUNCES), explain_name="mails")
+    return in_batches(lambda: _frames(path, packing), pl.Schema(BOUNCES), "mails")
 
 
 def _frames(path: Path, packing: str) -> Iterator[pl.DataFrame]:
@@ -96,15 +89,3 @@ def _in_processes(batches: Batches) -> Iterator[pl.DataFrame]:
             "A process that reads mails was ended from outside, most likely for want of memory: "
             "read fewer files at once."
         ) from None
-
-
-def _at_most(rows: int | None, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    left = rows
-    for frame in frames:
-        if left is None:
-            yield frame
-            continue
-        yield frame.head(left)
-        left -= frame.height
-        if left <= 0:
-            return

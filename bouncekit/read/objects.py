@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.bounds import bound
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import RECORD, TEXT, inner, opened
 from bouncekit.read.files import Peek, as_text, unpack
@@ -83,7 +84,7 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
     """
     is_object = TEXT.str.strip_chars().str.starts_with("{")
     paths = _paths(_objects(_first_lines(frame)))
-    later = _later(known(paths), paths)
+    later = _met(frame, _later(known(paths), paths))
     if mended:
         is_object &= inner(TEXT, ()).is_not_null()
         frame = frame.with_columns(pl.when(~is_object).then(TEXT).alias(RAW))
@@ -125,8 +126,12 @@ def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def _paths(records: Iterable[dict[str, Any]]) -> Paths:
-    """Dotted heading -> keys that lead to it, for every value that is not an object."""
+    """Dotted heading -> keys that lead to it, for every value that is not an object.
+
+    Users' own data may bring ever new ones: what is beyond the bound is not looked for.
+    """
     paths: Paths = {}
+    most = bound("BOUNCEKIT_COLUMNS")
 
     def visit(value: dict[str, Any], above: tuple[str, ...]) -> None:
         for key, within in value.items():
@@ -135,7 +140,9 @@ def _paths(records: Iterable[dict[str, Any]]) -> Paths:
                 if len(keys) < 8:
                     visit(within, keys)
             elif key and not keys[0].startswith("__"):  # names of our own columns
-                paths.setdefault(".".join(keys), keys)
+                heading = ".".join(keys)
+                if heading in paths or len(paths) < most:
+                    paths[heading] = paths.get(heading, keys)
 
     for record in records:
         visit(record, ())
@@ -144,6 +151,22 @@ def _paths(records: Iterable[dict[str, Any]]) -> Paths:
 
 def _later(known: Iterable[str], paths: Paths) -> Paths:
     return {heading: tuple(heading.split(".")) for heading in known if heading not in paths}
+
+
+def _met(frame: pl.LazyFrame, paths: Paths) -> Paths:
+    """Those of the paths whose last key stands anywhere in the records: one pass for all."""
+    if not paths:
+        return {}
+    spelled = {heading: _spellings(keys[-1]) for heading, keys in paths.items()}
+    every = sorted(set().union(*spelled.values()))
+    found = TEXT.str.extract_many(every, overlapping=True).explode().unique()
+    met = set(frame.select(found).collect(engine="streaming").to_series())
+    return {heading: keys for heading, keys in paths.items() if spelled[heading] & met}
+
+
+def _spellings(key: str) -> set[str]:
+    """A key as it stands in JSON, which may escape what is not ASCII."""
+    return {json.dumps(key), json.dumps(key, ensure_ascii=False)}
 
 
 def _top(*paths: Paths) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.read import cells
+from bouncekit.read.bounds import check_columns
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
 from bouncekit.read.files import Peek
@@ -36,15 +37,18 @@ PLAIN_WORDS = ("bounce", "bounced")
 
 def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
     """A table of the kind `csv`, `excel`, `ndjson`, `json` or `parquet`."""
-    if kind == "parquet":
-        return open_parquet(path)
     if kind == "json":
         return open_json(path, peek, known_headings, mended=mended)
     if kind == "ndjson":
         return open_ndjson(path, peek, known_headings, mended=mended)
-    if kind == "excel":
-        return open_excel(path, peek, mended=mended)
-    return open_csv(path, peek, mended=mended)
+    if kind == "parquet":
+        table = open_parquet(path)
+    elif kind == "excel":
+        table = open_excel(path, peek, mended=mended)
+    else:
+        table = open_csv(path, peek, mended=mended)
+    check_columns(path, len(table.cells))
+    return table
 
 
 def bounces(
