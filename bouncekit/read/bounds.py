@@ -13,7 +13,8 @@ from bouncekit.errors import BouncekitError
 # Variable of the environment: what it is unless set.
 BOUNDS = {
     "BOUNCEKIT_LINE_MB": 16,  # a line of a table: batches of webhooks have some
-    "BOUNCEKIT_WHOLE_MB": 1_024,  # what is in memory at once: a JSON document, text in no UTF-8
+    "BOUNCEKIT_WHOLE_MB": 1_024,  # what is in memory at once: text that is no UTF-8, a packed log
+    "BOUNCEKIT_JSON_MB": 256,  # a JSON document, which takes 5 to 30 times its size
     "BOUNCEKIT_UNPACKED_GB": 50,  # what a packed file unpacks to
     "BOUNCEKIT_GROWTH": 200,  # by how much it grows, once beyond a GB: exports grow 10 to 50 times
     "BOUNCEKIT_COLUMNS": 1_000,  # of a table
@@ -61,6 +62,16 @@ def joined(path: Path, packed: bool, chunks: Iterator[bytes]) -> bytes:
                 "save it as CSV or NDJSON in UTF-8, or set BOUNCEKIT_WHOLE_MB."
             )
     return bytes(data)
+
+
+def check_document(path: Path, size: int) -> None:
+    """Raise BouncekitError for a JSON document that would take too much memory."""
+    limit = bound("BOUNCEKIT_JSON_MB")
+    if size > limit * _MB:
+        raise BouncekitError(
+            f"{path} is one JSON document of more than {limit:,} MB: write its events one a line "
+            "(jq -c '.[]'), or set BOUNCEKIT_JSON_MB."
+        )
 
 
 def check_unpacked(path: Path, size: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.bounds import bound
+from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import RECORD, TEXT, inner, opened
 from bouncekit.read.files import Peek, as_text, unpack
@@ -51,16 +51,17 @@ def open_json(
 
     Raises BouncekitError where nothing in the file is JSON.
     """
-    text = as_text(unpack(path, peek.packing)).lstrip("\ufeff")
+    data = unpack(path, peek.packing)
+    check_document(path, len(data))
+    text = as_text(data).lstrip("\ufeff")
     document = pl.DataFrame({RECORD: [text]}).select(inner(TEXT, ()))
     if document.item() is None:
         document = pl.DataFrame({RECORD: [line for line in text.splitlines() if line.strip()]})
         if document.select(inner(TEXT, ()).is_null().all()).item():
             raise _not_json(path, text)
         mended = True
-    frame = opened(document.lazy().with_columns(pl.lit(0).alias(LINE)))
-    numbered = frame.drop(LINE).with_row_index(LINE, offset=1)
-    return _looked_up("json", numbered.collect().lazy(), known, mended=mended)
+    frame = opened(document.lazy(), at_once=True).with_row_index(LINE, offset=1)
+    return _looked_up("json", frame.collect().lazy(), known, mended=mended)
 
 
 def _not_json(path: Path, text: str) -> BouncekitError:
