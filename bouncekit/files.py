@@ -1,47 +1,13 @@
-"""Files written whole or not at all, and text that no spreadsheet and no terminal obeys."""
+"""Text that no spreadsheet and no terminal obeys."""
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-
-from bouncekit.errors import BouncekitError
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 # A cell that begins like this is a formula to a spreadsheet (OWASP: CSV injection).
 _FORMULA = r"^[=+\-@\t\r]"
-
-
-@contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the place of `path` if all went well.
-
-    Raises BouncekitError if the folder is not there or cannot be written to.
-    """
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as problem:
-        raise BouncekitError(
-            f"{target}: cannot be written there ({problem.strerror}); choose another place."
-        ) from None
-    os.close(handle)
-    draft = Path(name)
-    try:
-        yield draft
-        draft.chmod(0o644)
-        draft.replace(target)
-    except OSError as problem:
-        raise BouncekitError(
-            f"{target}: cannot be written ({problem.strerror}); nothing was changed."
-        ) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def without_formulas(frame: Frame) -> Frame:

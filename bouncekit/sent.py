@@ -167,6 +167,8 @@ def _scanned(path: Path) -> pl.LazyFrame:
         head = pl.read_csv(
             path, has_header=False, infer_schema=False, n_rows=1, encoding="utf8-lossy"
         )
+        if head.is_empty():
+            raise BouncekitError(f"{path}: the sent list is empty; export it again.")
         comma = max(",;\t", key=str(head.item(0, 0)).count) if head.width == 1 else ","
         # A list of addresses alone has no headings.
         is_list = any("@" in str(cell) for cell in head.row(0)) and comma == ","

@@ -3,6 +3,9 @@
 `read` gives the bounces frame, `scan` the same lazily, `load` the frame and its accounting.
 """
 
+import errno
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +33,8 @@ T = TypeVar("T")
 # What Polars says of a file it cannot read on: a first attempt that fails is made again record
 # by record, and only then the file is called damaged.
 DAMAGE = (pl.exceptions.PolarsError,)
+# What it says where the system, and not the file, is the trouble.
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -145,14 +150,32 @@ def _collected(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
         return part, part.frame.collect(engine="streaming")
     except DAMAGE:
         pass
+    except OSError as error:
+        raise trouble(found.path, error) from None
     try:
         part = part_of(found, options, mended=True)
         return part, part.frame.collect(engine="streaming")
-    except DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise BouncekitError(
-            f"{found.path} is damaged ({reason}): copy or export it again."
-        ) from None
+    except (*DAMAGE, OSError) as error:
+        raise trouble(found.path, error) from None
+
+
+def trouble(path: Path, error: Exception, folder: Path | None = None) -> BouncekitError:
+    """Say why a file cannot be read, or what was read not be kept in a `folder`."""
+    told = _OF_SYSTEM.search(str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) and folder is not None:
+        return BouncekitError(
+            f"{folder.parent}: there is no room for what is read from {path} "
+            f"({os.strerror(number)}); make room, or set TMPDIR to another folder."
+        )
+    if number is not None:
+        return BouncekitError(
+            f"{path} cannot be read ({os.strerror(number)}): was it changed meanwhile?"
+        )
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, OSError):
+        return BouncekitError(f"{path} cannot be read ({reason}): was it changed meanwhile?")
+    return BouncekitError(f"{path} is damaged ({reason}): copy or export it again.")
 
 
 def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from shutil import disk_usage
-from tempfile import TemporaryDirectory
 
+from bouncekit.drafts import scratch
 from bouncekit.errors import BouncekitError
 from bouncekit.read.bounds import check_unpacked
 
@@ -20,10 +20,10 @@ def unzipped(path: Path) -> Iterator[list[tuple[str, Path]]]:
 
     Raises BouncekitError where the archive is damaged, locked, or grows beyond all measure.
     """
-    with TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
-                members = list(_members(path, archive, Path(folder)))
+                members = list(_members(path, archive, folder))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
             raise BouncekitError(
                 f"{path} is damaged: its ZIP data is broken; copy it again."

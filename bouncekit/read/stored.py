@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read import DAMAGE, Part, is_known, key, options_of, part_of
+from bouncekit.read import DAMAGE, Part, is_known, key, options_of, part_of, trouble
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import Options
 from bouncekit.read.reading import FILES, Account
@@ -58,11 +58,13 @@ def _sunk(found: Found, options: Options, place: Path, progress: Progress) -> Pa
             part = part_of(found, options, mended=mended)
             frame = part.frame.map_batches(counted, streamable=True, schema=BOUNCES)
             frame.sink_parquet(place, compression="lz4")
+        except OSError as error:
+            raise trouble(found.path, error, place.parent) from None
         except DAMAGE as error:
-            reason = str(error).partition("\n")[0]
+            told = trouble(found.path, error, place.parent)
         else:
             return part
-    raise BouncekitError(f"{found.path} is damaged ({reason}): copy or export it again.")
+    raise told
 
 
 def _row(found: Found, part: Part, place: Path) -> tuple[str, str, str, int, int, str]:
