@@ -40,7 +40,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             _onto_disk(draft)
             draft.replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager

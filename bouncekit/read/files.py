@@ -103,6 +103,11 @@ def peek(path: Path) -> Peek:
 
     Raises BouncekitError where the file can't be opened or its packing is broken.
     """
+    if path.exists() and not path.is_file():
+        raise BouncekitError(
+            f"{path} is a pipe or a device, which can be read only once: save what it gives to a "
+            "file first."
+        )
     try:
         with path.open("rb") as file:
             head = file.read(HEAD + 1)
