@@ -6,19 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import polars as pl
 import pytest
 from injected import leftovers
 
-from bouncekit import read as reading
 from bouncekit.drafts import scratch, whole_file, whole_folder
 from bouncekit.errors import BouncekitError
 from bouncekit.read import delimited, files, load, mailbox
 from bouncekit.read.files import Peek
 
 HERE = Path(__file__).parent
+READING = import_module("bouncekit.read")  # as an attribute, `read` is the function
 SITE = "import sys; sys.path.insert(0, {!r}); import injected; injected.forbid_network()\n"
 
 EXPORT = "email,time,reason\n" + "".join(
@@ -124,7 +125,7 @@ def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "out.csv").write_text("old")
-    injected = [HERE / "injected.py", "interrupt", "2", folder, "cli"]
+    injected: list[str | Path] = [HERE / "injected.py", "interrupt", "2", folder, "cli"]
     _, done = ended([*injected, "classify", export, "-o", folder / "out.csv"])
     is_one_sentence(done, "stopped; what was there before is as it was", 130)
     assert (folder / "out.csv").read_text() == "old"
@@ -143,10 +144,8 @@ def test_what_a_killed_run_read_is_deleted_by_the_next(
         (left / "0.parquet").touch()
         others = tmp_path / "bouncekit-notebooks"
         others.mkdir()
-        with scratch():
-            assert sorted(tmp_path.iterdir()) == sorted(
-                [folder, others, *tmp_path.glob(f"bouncekit.*.{os.getpid()}.*")]
-            )
+        with scratch() as another:
+            assert sorted(tmp_path.iterdir()) == sorted([folder, another, others])
     assert list(tmp_path.iterdir()) == [others]
 
 
@@ -201,7 +200,8 @@ def test_output_that_nobody_reads_on_ends_the_run_quietly(command: str) -> None:
     assert process.stdout
     assert process.stderr
     process.stdout.close()
-    assert process.stderr.read() == b""
+    with process.stderr as said:
+        assert said.read() == b""
     assert process.wait() in (0, 1)
 
 
@@ -307,10 +307,10 @@ def test_a_file_that_changes_while_it_is_read_is_rows_or_one_sentence(
     def then_change(seen: Path) -> Peek:
         head = files.peek(seen)
         CHANGES[change](seen)
-        monkeypatch.setattr(reading, "peek", files.peek)
+        monkeypatch.setattr(READING, "peek", files.peek)
         return head
 
-    monkeypatch.setattr(reading, "peek", then_change)
+    monkeypatch.setattr(READING, "peek", then_change)
     said = None
     try:
         found = load(path)
@@ -417,4 +417,4 @@ def test_the_network_is_really_forbidden_there() -> None:
     asks = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=9)"
     code, done = ended(["-c", SITE.format(str(HERE)) + asks])
     assert code == 1
-    assert "unreachable" in done.stderr.lower() or "socket.connect" in done.stderr
+    assert "socket." in done.stderr.splitlines()[-1]

@@ -36,7 +36,7 @@ def open_ndjson(
     if frame is not lines or mended or not whole:
         return _looked_up("ndjson", frame, known, mended=mended or not whole)
     paths = _paths(_objects(_first_lines(lines)))
-    later = _later(known(paths), paths)
+    later = _met(lines, _later(known(paths), paths))
     top = _top(paths, later)
     schema = dict.fromkeys(top, pl.String())
     scanned = pl.scan_ndjson(source, schema=schema, row_index_name=LINE, row_index_offset=1)

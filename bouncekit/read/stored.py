@@ -78,11 +78,8 @@ def _row(found: Found, part: Part, place: Path) -> tuple[str, str, str, int, int
 def _each_once(frame: pl.LazyFrame, same: Mapping[str, tuple[str, ...]]) -> pl.LazyFrame:
     """The frame without rows that repeat an event; only hashes of their keys are in memory."""
     hashes = frame.select(known=is_known(), key=key(same).hash()).collect(engine="streaming")
-    repeats = (
-        hashes.with_row_index("__row").filter("known").filter(~pl.col("key").is_first_distinct())
-    )
-    if repeats.is_empty():
+    is_first = hashes.select(kept=~pl.col("known") | pl.col("key").is_first_distinct())
+    if is_first["kept"].all():
         return frame
-    rows = frame.with_row_index("__row")
-    left = rows.join(repeats.lazy().select("__row"), on="__row", how="anti", maintain_order="left")
-    return left.drop("__row")
+    # Side by side and not joined: to keep the order, a join has all rows in memory.
+    return pl.concat([frame, is_first.lazy()], how="horizontal").filter("kept").drop("kept")
