@@ -16,7 +16,7 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.read.archives import unzipped
-from bouncekit.read.containers import kind_of
+from bouncekit.read.containers import BINARY, kind_of
 from bouncekit.read.files import Found, NotOursError, Peek, find, peek
 from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
 from bouncekit.read.logs import READERS, read_log, server_of
@@ -199,14 +199,14 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     seen = peek(path)
     if not seen.head.strip():
         raise NotOursError(f"{path} is empty: export it again.")
+    kind = kind_of(seen.head)
+    if kind == "zip":  # before all others: what is stored in it unpacked can be read as text
+        return _archive(path, options)
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
         return Part("mail", "mail", read_messages(path, seen.packing))
-    if server := _log_of(seen, options):
+    if kind not in BINARY and (server := _log_of(seen, options)):
         log = read_log(server, path, seen, options)
         return Part("log", log.server, log.frame, log.inferred)
-    kind = kind_of(seen.head)
-    if kind == "zip":
-        return _archive(path, options)
     if kind == "binary":
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     table = open_table(kind, path, seen, mended=mended)

@@ -18,6 +18,7 @@ RAW = "__raw"  # text of a record that could not be split into cells, else null
 SAMPLE_ROWS = 1_000
 # Names of the first members of an .xlsx, .xlsb or .ods file; and what an .xls begins with.
 WORKBOOK = (b"[Content_Types].xml", b"xl/", b"_rels/.rels", b"opendocument.spreadsheet")
+BINARY = ("parquet", "excel")  # kinds whose bytes are no text
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
