@@ -1,7 +1,5 @@
 """The command line: explain, codes, classify, decide, backtest, report, lab, rules."""
 
-import os
-import sys
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bouncekit import endings
 from bouncekit.errors import BouncekitError
 from bouncekit.files import one_line, printable
 
@@ -72,7 +71,9 @@ def explain(
     """Say what one reply means, whose fault it is, and which words decided."""
     from bouncekit.explain import explain as explained
 
-    _say(repr(explained(" ".join(reply), rules)))
+    # What is no text in the terminal's encoding reaches us as lone surrogates (PEP 383).
+    said = " ".join(reply).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    _say(repr(explained(said, rules)))
 
 
 @app.command()
@@ -109,7 +110,8 @@ def classify(
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
     from bouncekit.classify import classify as classified
-    from bouncekit.files import watched, whole_file, without_formulas
+    from bouncekit.drafts import whole_file
+    from bouncekit.files import watched, without_formulas
 
     if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
         raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
@@ -350,7 +352,7 @@ def draft_rules(
     from bouncekit import own_rules
     from bouncekit.classify import classify as classified
     from bouncekit.counts import unclassified
-    from bouncekit.files import whole_file
+    from bouncekit.drafts import whole_file
 
     if output.exists():  # it may hold hours of somebody's work
         raise BouncekitError(f"{output}: is there already; choose another file with -o.")
@@ -370,24 +372,7 @@ def draft_rules(
 
 def main() -> None:
     """Run the command line; trouble that a user can mend is one sentence and exit code 2."""
-    try:
-        app()
-    except BouncekitError as problem:
-        print(f"bouncekit: {one_line(str(problem))}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # `bouncekit codes | head`
-        sys.stderr.close()
-        sys.exit(1)
-    except Exception as problem:  # a fault of ours: still no traceback for somebody with a mailing
-        if os.environ.get("BOUNCEKIT_DEBUG"):
-            raise
-        said = one_line(f"{type(problem).__name__}: {problem}".splitlines()[0])
-        print(
-            f"bouncekit: this should not happen ({said}); nothing was written. With "
-            "BOUNCEKIT_DEBUG=1 it shows where, for a report of the fault.",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+    endings.run(app)
 
 
 def _read(
@@ -439,15 +424,14 @@ def _stored(
     verp_key: bytes | None = None,
 ) -> "Iterator[Account]":
     """Read exports into a temporary folder, for they may be larger than memory."""
-    from tempfile import TemporaryDirectory
-
+    from bouncekit.drafts import scratch
     from bouncekit.read.stored import store
 
-    with TemporaryDirectory(prefix="bouncekit-") as name:
+    with scratch() as folder:
         with _progress("rows read") as progress:
             account = store(
                 *exports,
-                folder=Path(name),
+                folder=folder,
                 source=source,
                 tz=tz,
                 mapping=_mapping(mapping),
@@ -574,7 +558,8 @@ def _bring_back(
 ) -> int:
     """Write who was refused for an outage only (of the last list, if any); say how many."""
     from bouncekit.bring_back import bring_back
-    from bouncekit.files import whole_file, without_formulas
+    from bouncekit.drafts import whole_file
+    from bouncekit.files import without_formulas
     from bouncekit.suppress import listed
 
     removed = listed(previous) if previous is not None else None

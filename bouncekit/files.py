@@ -1,9 +1,6 @@
-"""Files written whole or not at all; text that no spreadsheet, terminal or browser obeys."""
+"""Text that no spreadsheet, terminal or browser obeys; names that Polars takes; rows counted."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TypeVar
@@ -23,34 +20,6 @@ _BEFORE_IT = r"""[\s"'\p{Cc}\p{Cf}\p{Z}]*"""
 _CELL_BEGINS = r"(?:^|[,;|\t\r\n])"
 # It also drops these where a cell begins with them, and looks at what is left.
 _DROPPED = r"'*[\t\r\n]"
-
-
-@contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the place of `path` if all went well.
-
-    Raises BouncekitError if the folder is not there or cannot be written to.
-    """
-    target = Path(path)
-    refuse_bytes(target)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as problem:
-        raise BouncekitError(
-            f"{target}: cannot be written there ({problem.strerror}); choose another place."
-        ) from None
-    os.close(handle)
-    draft = Path(name)
-    try:
-        yield draft
-        draft.chmod(0o644)
-        draft.replace(target)
-    except OSError as problem:
-        raise BouncekitError(
-            f"{target}: cannot be written ({problem.strerror}); nothing was changed."
-        ) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def watched(frame: pl.LazyFrame, progress: Callable[[int], None]) -> pl.LazyFrame:

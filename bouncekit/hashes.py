@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from bouncekit.drafts import whole_file
 from bouncekit.errors import BouncekitError
-from bouncekit.files import whole_file
 from bouncekit.hidden import ascii_domain
 
 COLUMNS = {"recipient_hash": pl.String, "category": pl.String, "last_bounce": pl.String}

@@ -219,7 +219,10 @@ def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
                 f"{file}: [{name}] has '{odd[0]}', which no policy has; use "
                 f"{', '.join(sorted(known))}."
             )
-    return {name: Policy(name=name, **entries) for name, entries in content.items()}
+    try:
+        return {name: Policy(name=name, **entries) for name, entries in content.items()}
+    except BouncekitError as problem:
+        raise BouncekitError(f"{file}: {problem}") from None
 
 
 def _names(given: object) -> tuple[Any, ...]:

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
@@ -23,6 +21,7 @@ from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
 from bouncekit.counts import distribution, holdings, unclassified
 from bouncekit.domains import faults_by_provider
+from bouncekit.drafts import scratch, whole_folder
 from bouncekit.errors import BouncekitError
 from bouncekit.files import printable, without_formulas
 from bouncekit.history import last_event, rates
@@ -64,14 +63,8 @@ def write_report(
         raise BouncekitError(
             f"{output}: is there already and is no report of bouncekit; choose another with -o."
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".bouncekit-") as place:
-        draft = Path(place) / "report"
-        draft.mkdir()
+    with whole_folder(output) as draft:
         _fill(draft, reading, policy, rules, masked=mask, progress=progress)
-        if output.exists():
-            shutil.rmtree(output)
-        draft.replace(output)
     return output / "index.html"
 
 
@@ -188,13 +181,13 @@ def _pages(
     draft: Path, frame: pl.DataFrame, parameters: dict[str, Any], *, progress: bool
 ) -> list[tuple[str, str]]:
     """Run each notebook and write it as HTML; give (file, title) of each page."""
-    with tempfile.TemporaryDirectory() as place:
-        export = Path(place) / "export.parquet"
+    with scratch() as place:
+        export = place / "export.parquet"
         frame.write_parquet(export)
         given = {"EXPORT": [str(export)], **parameters}
 
         def page(notebook: Path) -> None:
-            content = notebooks.run_with(notebook, given, Path(place))
+            content = notebooks.run_with(notebook, given, place)
             html = _html(content, contents)
             (draft / f"{notebook.stem}.html").write_text(html, encoding="utf-8")
 

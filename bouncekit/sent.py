@@ -206,13 +206,29 @@ def _scanned(path: Path) -> pl.LazyFrame:
             return pl.scan_parquet(path, glob=False)
         if kind in (".ndjson", ".jsonl"):
             return pl.scan_ndjson(literal(path), infer_schema_length=None)
-        head = pl.read_csv(path, has_header=False, infer_schema=False, n_rows=1, glob=False)
+        # In other encodings the addresses can be read, and only they count.
+        head = pl.read_csv(
+            path,
+            has_header=False,
+            infer_schema=False,
+            n_rows=1,
+            encoding="utf8-lossy",
+            glob=False,
+        )
+        if head.is_empty():
+            raise BouncekitError(f"{path}: the sent list is empty; export it again.")
         comma = max(",;\t", key=str(head.item(0, 0)).count) if head.width == 1 else ","
         # A list of addresses alone has no headings.
         is_list = any("@" in str(cell) for cell in head.row(0)) and comma == ","
         table = pl.scan_csv(
-            path, has_header=not is_list, infer_schema=False, separator=comma, glob=False
+            path,
+            has_header=not is_list,
+            infer_schema=False,
+            separator=comma,
+            encoding="utf8-lossy",
+            glob=False,
         )
+        table.select(pl.all().count()).collect(engine="streaming")  # tells what is broken, if it is
         names = table.collect_schema().names()
         return table.rename({names[0]: "recipient"}) if is_list else table
     except (OSError, pl.exceptions.PolarsError) as problem:

@@ -13,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from bouncekit.drafts import whole_file
 from bouncekit.errors import BouncekitError
-from bouncekit.files import refuse_bytes, whole_file, with_formulas
+from bouncekit.files import refuse_bytes, with_formulas
 from bouncekit.formats import content, find_format, formats, is_address, parts, table
 
 SERVICES: Sequence[str] = tuple(formats())

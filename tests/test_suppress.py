@@ -14,8 +14,8 @@ from frames import bounces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bouncekit.drafts import whole_file
 from bouncekit.errors import BouncekitError
-from bouncekit.files import whole_file
 from bouncekit.formats import find_format, formats, parts
 from bouncekit.policy import decide
 from bouncekit.suppress import SERVICES, listed, manifest_of, write_suppressions

@@ -3,6 +3,9 @@
 `read` gives the bounces frame, `scan` the same lazily, `load` the frame and its accounting.
 """
 
+import errno
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -14,7 +17,7 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.read.archives import unzipped
-from bouncekit.read.containers import kind_of
+from bouncekit.read.containers import BINARY, kind_of
 from bouncekit.read.files import Found, NotOursError, Peek, find, peek
 from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
 from bouncekit.read.logs import READERS, read_log, server_of
@@ -32,6 +35,8 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 # What Polars says of a file it cannot read on: a first attempt that fails is made again record
 # by record, and only then the file is called damaged.
 DAMAGE = (pl.exceptions.PolarsError,)
+# What it says where the system, and not the file, is the trouble.
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -188,26 +193,37 @@ def _by_file(found: list[Found], frame: pl.DataFrame) -> Iterator[tuple[str, pl.
 
 def _collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
     """The rows of a file, or of several mails; what Polars refuses is read again by records."""
-    if len(found) > 1:
-        part = part_of_all(found, options)
-        return part, part.frame.collect(engine="streaming")
-    return _collected_one(found[0], options)
-
-
-def _collected_one(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
     try:
-        part = part_of(found, options)
+        part = part_of_all(found, options)
         return part, part.frame.collect(engine="streaming")
     except DAMAGE:
         pass
+    except OSError as error:
+        raise trouble(found[0].path, error) from None
     try:
-        part = part_of(found, options, mended=True)
+        part = part_of_all(found, options, mended=True)
         return part, part.frame.collect(engine="streaming")
-    except DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise BouncekitError(
-            f"{found.path} is damaged ({reason}): copy or export it again."
-        ) from None
+    except (*DAMAGE, OSError) as error:
+        raise trouble(found[0].path, error) from None
+
+
+def trouble(path: Path, error: Exception, folder: Path | None = None) -> BouncekitError:
+    """Say why a file cannot be read, or what was read not be kept in a `folder`."""
+    told = _OF_SYSTEM.search(str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) and folder is not None:
+        return BouncekitError(
+            f"{folder.parent}: there is no room for what is read from {path} "
+            f"({os.strerror(number)}); make room, or set TMPDIR to another folder."
+        )
+    if number is not None:
+        return BouncekitError(
+            f"{path} cannot be read ({os.strerror(number)}): was it changed meanwhile?"
+        )
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, OSError):
+        return BouncekitError(f"{path} cannot be read ({reason}): was it changed meanwhile?")
+    return BouncekitError(f"{path} is damaged ({reason}): copy or export it again.")
 
 
 def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
@@ -231,14 +247,14 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     seen = peek(path)
     if not seen.head.strip():
         raise NotOursError(f"{path} is empty: export it again.")
+    kind = kind_of(seen.head)
+    if kind == "zip":  # before all others: what is stored in it unpacked can be read as text
+        return _archive(path, options)
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
         return Part("mail", "mail", read_messages(path, seen.packing, options.verp_key))
-    if server := _log_of(seen, options):
+    if kind not in BINARY and (server := _log_of(seen, options)):
         log = read_log(server, path, seen, options)
         return Part("log", log.server, log.frame, log.inferred)
-    kind = kind_of(seen.head)
-    if kind == "zip":
-        return _archive(path, options)
     if kind == "dmarc":
         return Part(kind, DMARC, pl.LazyFrame(schema=BOUNCES))
     if kind == "binary":
@@ -265,7 +281,11 @@ def _archive(path: Path, options: Options) -> Part:
     same: dict[str, tuple[str, ...]] = {}
     with unzipped(path) as members:
         for name, place in members:
-            part, frame = _collected_one(Found(place, named=False), options)
+            if _is_archive(place):  # each may hold a thousand times its size, and others
+                raise BouncekitError(
+                    f"{path} holds another archive, {name}: unpack it, and name what is in it."
+                )
+            part, frame = _collected([Found(place, named=False)], options)
             source = f"{path}/{name}"
             if part.kind == "skipped":
                 continue
@@ -278,6 +298,10 @@ def _archive(path: Path, options: Options) -> Part:
     names = ", ".join(dict.fromkeys(part.name for part in parts))
     inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
     return Part("zip", names, pl.concat(frames, how="diagonal").lazy(), inferred, same)
+
+
+def _is_archive(path: Path) -> bool:
+    return kind_of(peek(path).head) == "zip"
 
 
 def _each_once(frame: pl.DataFrame, event: pl.Expr) -> pl.DataFrame:

@@ -5,13 +5,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from shutil import disk_usage
 
+from bouncekit.drafts import scratch
 from bouncekit.errors import BouncekitError
+from bouncekit.read.bounds import check_unpacked
 
-# An archive that grows beyond this, or more than a thousandfold, is more likely a bomb.
-LARGEST = 50 * 1024**3
-GROWTH = 1_100
 MEMBERS = 10_000
 
 
@@ -21,10 +20,10 @@ def unzipped(path: Path) -> Iterator[list[tuple[str, Path]]]:
 
     Raises BouncekitError where the archive is damaged, locked, or grows beyond all measure.
     """
-    with TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
-                members = list(_members(path, archive, Path(folder)))
+                members = list(_members(path, archive, folder))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
             raise BouncekitError(
                 f"{path} is damaged: its ZIP data is broken; copy it again."
@@ -34,10 +33,16 @@ def unzipped(path: Path) -> Iterator[list[tuple[str, Path]]]:
 
 def _members(path: Path, archive: zipfile.ZipFile, folder: Path) -> Iterator[tuple[str, Path]]:
     members = [member for member in archive.infolist() if not member.is_dir()]
-    size = sum(member.file_size for member in members)
-    if size > LARGEST or size > GROWTH * max(path.stat().st_size, 2**20) or len(members) > MEMBERS:
+    if len(members) > MEMBERS:
         raise BouncekitError(
-            f"{path} unpacks to far more than an export holds: unpack it yourself."
+            f"{path} holds {len(members):,} files, more than {MEMBERS:,}: unpack it yourself."
+        )
+    size = sum(member.file_size for member in members)
+    check_unpacked(path, size)
+    if size > (free := disk_usage(folder).free):
+        raise BouncekitError(
+            f"{path} unpacks to {size:,} bytes, and {folder.parent} has room for {free:,}: make "
+            "room, or set TMPDIR to a folder that has."
         )
     for number, member in enumerate(members):
         name = PurePosixPath(member.filename)

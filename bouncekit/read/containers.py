@@ -1,10 +1,9 @@
 """Tell what kind of container a file is, and give its records as a table of text cells."""
 
-import codecs
 import json
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +11,15 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.read.bodies import is_form, is_python
-from bouncekit.read.files import CHUNK, Peek, as_text, encoding, is_wide, unpack
+from bouncekit.read.bounds import bounded
+from bouncekit.read.files import Peek, as_text, encoding, is_wide, packed_chunks, unpack
 
 LINE = "__line"  # number of the record in its file, from 1
 RAW = "__raw"  # text of a record that could not be split into cells, else null
 SAMPLE_ROWS = 1_000
 # Names of the first members of an .xlsx, .xlsb or .ods file; and what an .xls begins with.
 WORKBOOK = (b"[Content_Types].xml", b"xl/", b"_rels/.rels", b"opendocument.spreadsheet")
+BINARY = ("parquet", "excel")  # kinds whose bytes are no text
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -79,7 +80,7 @@ def kind_of(head: bytes) -> str:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return False
 
 
@@ -88,7 +89,7 @@ def text_source(path: Path, peek: Peek) -> Path | bytes:
     streams = (
         encoding(peek.head).startswith("utf-8")
         and (b"\n" in peek.head or b"\r" not in peek.head)  # else line ends of an old Mac
-        and (_is_packed_utf8(path) if peek.packing else _is_utf8(path))
+        and _is_utf8(path, peek.packing)
     )
     if streams:
         return path
@@ -104,25 +105,18 @@ def written_in(peek: Peek, source: Path | bytes) -> tuple[str, ...]:
     return (f"encoding {name}",)
 
 
-def _is_utf8(path: Path) -> bool:
-    """True where a file is UTF-8 to its end: one fast pass in bounded memory."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file, suppress(UnicodeDecodeError):
-        while chunk := file.read(CHUNK):
-            if decoder.getstate()[0] or not chunk.isascii():
+def _is_utf8(path: Path, packing: str) -> bool:
+    """True where a text is UTF-8 to its end: one pass in bounded memory.
+
+    Raises BouncekitError where a line is too long, or the text unpacks to too much of it.
+    """
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        for chunk in bounded(path, bool(packing), packed_chunks(path, packing)):
+            if decoder.getstate()[0] or not chunk.isascii():  # a tenth of the time
                 decoder.decode(chunk)
         decoder.decode(b"", final=True)
-        return True
-    return False
-
-
-def _is_packed_utf8(path: Path) -> bool:
-    """The same of what a packed file holds."""
-    try:
-        pl.scan_lines(path, glob=False).select(pl.col("line").str.len_bytes().max()).collect(
-            engine="streaming"
-        )
-    except (pl.exceptions.ComputeError, OSError):  # OSError: a broken packing, told by unpack()
+    except UnicodeDecodeError:
         return False
     return True
 

@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Iterator
+from codecs import getincrementaldecoder
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -15,12 +16,16 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read import accounting
 from bouncekit.read.containers import LINE, RAW, Table, text_source, written_in
-from bouncekit.read.files import HEAD, NotOursError, Peek, unpack
+from bouncekit.read.files import CHUNK, HEAD, NotOursError, Peek, packed_chunks
+from bouncekit.read.streams import in_batches
 
 SNIFFED_ROWS = 50
 LONGEST_RECORD = 200  # lines a quoted cell may span before its opening quote counts as stray
+LARGEST_RECORD = 1 << 20  # characters likewise
+MENDED_AT_ONCE = 20_000  # records
 # Exchange names its columns in a comment.
 FIELDS = re.compile(r"^\ufeff?#Fields: *(.+)$", re.MULTILINE)
+Record = tuple[int | str | None, ...]
 IS_ADDRESS = re.compile(r"\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*\Z")
 
 
@@ -70,6 +75,8 @@ def open_excel(path: Path, peek: Peek, *, mended: bool = False) -> Table:
 def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) -> Table:
     head = peek.head if isinstance(source, Path) else source[:HEAD]
     whole = peek.whole if isinstance(source, Path) else len(source) <= HEAD
+    if not whole and b"\n" not in head and b"\r" not in head:
+        raise NotOursError(f"{path} is no table: its first line is longer than {HEAD:,} bytes.")
     dialect = sniff(head.decode("utf-8-sig", "replace"), whole=whole)
     if not dialect.headings:
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
@@ -81,18 +88,37 @@ def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) ->
         frame = _scanned(source, dialect)
         if frame.collect_schema().names() == [LINE, *dialect.headings]:
             return Table("csv", frame, cells, tuple(dialect.headings), notes=notes)
-    data = unpack(path, peek.packing) if isinstance(source, Path) else source
-    records = mend(data.decode("utf-8-sig"), dialect)
+
+    def pieces() -> Iterator[bytes]:
+        if isinstance(source, Path):
+            return packed_chunks(source, peek.packing)
+        return (source[at : at + CHUNK] for at in range(0, len(source), CHUNK))
+
+    frame = _mended(lambda: mend(_lines(pieces()), dialect), dialect)
+    return Table("csv", frame, cells, tuple(cells), has_raw=True, notes=notes)
+
+
+def _mended(records: Callable[[], Iterator[Record]], dialect: Dialect) -> pl.LazyFrame:
     names = [LINE, RAW, *dialect.headings]
-    schema = {name: pl.Int64() if name == LINE else pl.String() for name in names}
-    return Table(
-        "csv",
-        pl.LazyFrame(list(records), schema=schema, orient="row"),
-        cells,
-        tuple(cells),
-        has_raw=True,
-        notes=notes,
-    )
+    schema = pl.Schema({name: pl.Int64() if name == LINE else pl.String() for name in names})
+
+    def frames() -> Iterator[pl.DataFrame]:
+        left = records()
+        while batch := list(islice(left, MENDED_AT_ONCE)):
+            yield pl.DataFrame(batch, schema=schema, orient="row")
+
+    return in_batches(frames, schema, "mended records")
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    """The lines of a UTF-8 text, with their ends."""
+    decoder = getincrementaldecoder("utf-8-sig")()
+    held = ""
+    for piece in pieces:
+        *ended, held = (held + decoder.decode(piece)).split("\n")
+        yield from (line + "\n" for line in ended)
+    if held:
+        yield held
 
 
 def _scanned(source: Path | bytes, dialect: Dialect) -> pl.LazyFrame:
@@ -188,29 +214,42 @@ def _distinct(header: list[str]) -> list[str]:
     return names
 
 
-def mend(text: str, dialect: Dialect) -> Iterator[tuple[int | str | None, ...]]:
+def mend(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
     """Records of a damaged CSV as (number, raw text or None, cells...); nothing is left out.
 
     A record with too many cells and a last one that breaks off are given as raw text; after
     a quote that never closes reading goes on at the next line.
     """
-    lines = [line + "\n" for line in text.removesuffix("\n").split("\n")]
+    lines = islice(lines, dialect.body, None)
     width = len(dialect.headings)
-    at, number = dialect.body, 0
-    while at < len(lines):
+    ahead: deque[str] = deque()
+    number = 0
+    while _look_ahead(ahead, lines):
         number += 1
-        cells, height = _record(lines[at : at + LONGEST_RECORD], dialect.separator)
+        cells, height = _record([*ahead], dialect.separator)
         while len(cells) > width and not cells[-1]:
             cells.pop()
-        is_last = at + height == len(lines)
-        breaks_off = is_last and not text.endswith("\n") and 0 < len(cells) < width
+        is_last = height == len(ahead) and not ahead[-1].endswith("\n")
+        breaks_off = is_last and 0 < len(cells) < width
         if len(cells) > width or breaks_off:
-            yield (number, lines[at].rstrip("\r\n"), *[None] * width)
-            at += 1
+            yield (number, ahead.popleft().rstrip("\r\n"), *[None] * width)
             continue
         if cells:
             yield (number, None, *(cell or None for cell in cells), *[None] * (width - len(cells)))
-        at += height
+        for _ in range(height):
+            ahead.popleft()
+
+
+def _look_ahead(ahead: deque[str], lines: Iterator[str]) -> bool:
+    """Read on as far as a record may reach; False where nothing is left."""
+    size = sum(map(len, ahead))
+    while len(ahead) < LONGEST_RECORD and size < LARGEST_RECORD:
+        line = next(lines, None)
+        if line is None:
+            break
+        ahead.append(line)
+        size += len(line)
+    return bool(ahead)
 
 
 def _record(lines: list[str], separator: str) -> tuple[list[str], int]:

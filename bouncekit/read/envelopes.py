@@ -69,10 +69,11 @@ def _texts(array: str) -> Iterator[str | None]:
         yield item if is_text else json.dumps(item, ensure_ascii=False)
 
 
-def opened(frame: pl.LazyFrame) -> pl.LazyFrame:
+def opened(frame: pl.LazyFrame, *, at_once: bool = False) -> pl.LazyFrame:
     """Records (column RECORD, JSON text) out of what wraps them: the same frame if nothing does.
 
-    What wraps them is told by the first records; others stay as they are.
+    What wraps them is told by the first records; others stay as they are. `at_once` is for a
+    document in memory: it is taken apart once, not again for each look at its records.
     """
     for _ in range(DEPTH):
         sample = frame.select(TEXT).head(SEEN).collect().to_series().to_list()
@@ -81,7 +82,7 @@ def opened(frame: pl.LazyFrame) -> pl.LazyFrame:
         wraps = list(dict.fromkeys(keys for value in values for keys in _envelopes(value)))
         if lists:
             array = [pl.when(TEXT.str.strip_chars().str.starts_with("[")).then(TEXT)]
-            for keys in lists:
+            for keys in filter(None, lists):
                 found = inner(TEXT, keys)
                 array.append(pl.when(found.str.starts_with("[")).then(found))
             frame = frame.with_columns(items(pl.coalesce(*array, TEXT)).alias(RECORD)).explode(
@@ -95,6 +96,8 @@ def opened(frame: pl.LazyFrame) -> pl.LazyFrame:
             frame = frame.with_columns(pl.coalesce(*bodies, TEXT).alias(RECORD))
         else:
             break
+        if at_once:
+            frame = frame.collect().lazy()
     return frame
 
 

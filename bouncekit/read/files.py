@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from bouncekit.errors import BouncekitError
 from bouncekit.files import refuse_bytes
+from bouncekit.read.bounds import joined
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -114,6 +115,11 @@ def peek(path: Path) -> Peek:
 
     Raises BouncekitError where the file can't be opened or its packing is broken.
     """
+    if path.exists() and not path.is_file():
+        raise BouncekitError(
+            f"{path} is a pipe or a device, which can be read only once: save what it gives to a "
+            "file first."
+        )
     try:
         with path.open("rb") as file:
             head = file.read(HEAD + 1)
@@ -129,8 +135,7 @@ def peek(path: Path) -> Peek:
 
 def unpack(path: Path, packing: str) -> bytes:
     """All bytes of a file, unpacked."""
-    with _open(path, packing) as file:
-        return file.read()
+    return joined(path, bool(packing), packed_chunks(path, packing))
 
 
 def packed_chunks(path: Path, packing: str) -> Iterator[bytes]:

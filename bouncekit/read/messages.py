@@ -10,11 +10,11 @@ from operator import itemgetter
 from pathlib import Path
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from bouncekit.errors import BouncekitError
 from bouncekit.read.files import packed_chunks
 from bouncekit.read.mailbox import CHUNK, blocks, chunks_of, maildir_files, mails
+from bouncekit.read.streams import in_batches
 from bouncekit.schema import BOUNCES
 
 # What a process is given at a time: files and some mails of each, as `blocks` gives them.
@@ -44,15 +44,7 @@ def read_messages(
     """
     places = [paths] if isinstance(paths, Path) else list(paths)
 
-    def frames(
-        columns: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        for frame in _at_most(rows, _frames(places, packing, verp_key)):
-            chosen = frame if wanted is None else frame.filter(wanted)
-            yield chosen if columns is None else chosen.select(columns)
-
-    schema = _schema(verp_key)
-    return register_io_source(frames, schema=schema, explain_name="mails")
+    return in_batches(lambda: _frames(places, packing, verp_key), _schema(verp_key), "mails")
 
 
 def _frames(
@@ -111,8 +103,8 @@ def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         last, count = numbered["source"][-1], numbered["line"][-1]
 
 
-def _schema(verp_key: str | bytes | None) -> dict[str, pl.DataType]:
-    return BOUNCES if verp_key is None else {**BOUNCES, "unmatched": pl.Boolean()}
+def _schema(verp_key: str | bytes | None) -> pl.Schema:
+    return pl.Schema(BOUNCES if verp_key is None else {**BOUNCES, "unmatched": pl.Boolean()})
 
 
 def _on_all_cores(work: Work, tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
@@ -143,15 +135,3 @@ def _done(frame: pl.DataFrame) -> Future[pl.DataFrame]:
     future: Future[pl.DataFrame] = Future()
     future.set_result(frame)
     return future
-
-
-def _at_most(rows: int | None, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    left = rows
-    for frame in frames:
-        if left is None:
-            yield frame
-            continue
-        yield frame.head(left)
-        left -= frame.height
-        if left <= 0:
-            return

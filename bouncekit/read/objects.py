@@ -11,6 +11,7 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.batches import where
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
+from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import ESCAPE, RECORD, TEXT, inner, opened
 from bouncekit.read.files import Peek, as_text, literal, unpack
@@ -56,7 +57,9 @@ def open_json(
 
     Raises BouncekitError where nothing in the file is JSON.
     """
-    text = as_text(unpack(path, peek.packing)).lstrip("\ufeff")
+    data = unpack(path, peek.packing)
+    check_document(path, len(data))
+    text = as_text(data).lstrip("\ufeff")
     document = pl.DataFrame({RECORD: [text]}).select(inner(TEXT, ()))
     if document.item() is not None:
         return _listed("json", [text], known, mended=mended)
@@ -105,7 +108,7 @@ def _from_literals(cells: pl.Series) -> pl.Series:
 def _listed(kind: str, records: list[str], known: Known, *, mended: bool) -> Table:
     """The table of records in memory, or of those that they wrap."""
     frame = pl.LazyFrame({RECORD: records}, schema={RECORD: pl.String()})
-    numbered = opened(frame).with_row_index(LINE, offset=1)
+    numbered = opened(frame, at_once=True).with_row_index(LINE, offset=1)
     return _looked_up(kind, numbered.collect().lazy(), known, mended=mended)
 
 
@@ -200,8 +203,12 @@ def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def _paths(records: Iterable[dict[str, Any]]) -> Paths:
-    """Dotted heading -> keys that lead to it, for every value that is not an object."""
+    """Dotted heading -> keys that lead to it, for every value that is not an object.
+
+    Users' own data may bring ever new ones: what is beyond the bound is not looked for.
+    """
     paths: Paths = {}
+    most = bound("BOUNCEKIT_COLUMNS")
 
     def visit(value: dict[str, Any], above: tuple[str, ...]) -> None:
         for key, within in value.items():
@@ -210,7 +217,9 @@ def _paths(records: Iterable[dict[str, Any]]) -> Paths:
                 if len(keys) < 8:
                     visit(within, keys)
             elif key and not keys[0].startswith("__"):  # names of our own columns
-                paths.setdefault(".".join(keys), keys)
+                heading = ".".join(keys)
+                if heading in paths or len(paths) < most:
+                    paths[heading] = paths.get(heading, keys)
 
     for record in records:
         visit(record, ())

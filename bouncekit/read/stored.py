@@ -8,7 +8,17 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.files import watched
-from bouncekit.read import DAMAGE, Part, is_known, key, marked, options_of, part_of_all, together
+from bouncekit.read import (
+    DAMAGE,
+    Part,
+    is_known,
+    key,
+    marked,
+    options_of,
+    part_of_all,
+    together,
+    trouble,
+)
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import Options
 from bouncekit.read.reading import FILES, Account
@@ -55,11 +65,13 @@ def _sunk(found: list[Found], options: Options, place: Path, progress: Progress)
         try:
             part = part_of_all(found, options, mended=mended)
             watched(part.frame, progress).sink_parquet(place, compression="lz4")
+        except OSError as error:
+            raise trouble(found[0].path, error, place.parent) from None
         except DAMAGE as error:
-            reason = str(error).partition("\n")[0]
+            told = trouble(found[0].path, error, place.parent)
         else:
             return part
-    raise BouncekitError(f"{found[0].path} is damaged ({reason}): copy or export it again.")
+    raise told
 
 
 def _accounted(found: list[Found], part: Part, place: Path) -> Iterator[tuple[str | int, ...]]:
@@ -80,11 +92,8 @@ def _accounted(found: list[Found], part: Part, place: Path) -> Iterator[tuple[st
 def _each_once(frame: pl.LazyFrame, same: Mapping[str, tuple[str, ...]]) -> pl.LazyFrame:
     """The frame without rows that repeat an event; only hashes of their keys are in memory."""
     hashes = frame.select(known=is_known(), key=key(same).hash()).collect(engine="streaming")
-    repeats = (
-        hashes.with_row_index("__row").filter("known").filter(~pl.col("key").is_first_distinct())
-    )
-    if repeats.is_empty():
+    is_first = hashes.select(kept=~pl.col("known") | pl.col("key").is_first_distinct())
+    if is_first["kept"].all():
         return frame
-    rows = frame.with_row_index("__row")
-    left = rows.join(repeats.lazy().select("__row"), on="__row", how="anti", maintain_order="left")
-    return left.drop("__row")
+    # Side by side and not joined: to keep the order, a join has all rows in memory.
+    return pl.concat([frame, is_first.lazy()], how="horizontal").filter("kept").drop("kept")

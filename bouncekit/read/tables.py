@@ -9,6 +9,7 @@ import polars as pl
 from bouncekit.files import with_formulas
 from bouncekit.read import cells
 from bouncekit.read.batches import rest, where
+from bouncekit.read.bounds import check_columns
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
 from bouncekit.read.files import NotOursError, Peek
@@ -47,17 +48,20 @@ PLAIN_WORDS = ("bounce", "bounced")
 
 def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
     """A table of the kind `csv`, `excel`, `ndjson`, `json`, `form`, `python` or `parquet`."""
-    if kind == "parquet":
-        return open_parquet(path)
     if kind == "json":
         return open_json(path, peek, known_headings, mended=mended)
     if kind == "ndjson":
         return open_ndjson(path, peek, known_headings, mended=mended)
     if kind in ("form", "python"):
         return open_bodies(kind, path, peek, known_headings, mended=mended)
-    if kind == "excel":
-        return open_excel(path, peek, mended=mended)
-    return open_csv(path, peek, mended=mended)
+    if kind == "parquet":
+        table = open_parquet(path)
+    elif kind == "excel":
+        table = open_excel(path, peek, mended=mended)
+    else:
+        table = open_csv(path, peek, mended=mended)
+    check_columns(path, len(table.cells))
+    return table
 
 
 def bounces(

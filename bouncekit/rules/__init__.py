@@ -5,8 +5,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from bouncekit.schema import CATEGORIES
 
 # In this order: what stands in an earlier file outranks what stands in a later one.
 LAYERS = ("exact.toml", "phrases.toml", "general.toml")
+
+# A phrase of several sets of words is spelled out for every combination of them. Ours have 33,000
+# spellings together, and `{mailbox} {full} {today}` alone has as many.
+MOST_SPELLINGS = 100_000
+
+# Files of users' rules that are kept as they were read.
+MOST_FILES = 16
 
 _SET = re.compile(r"\{(\w+)\}")
 _SHOWN = 80  # characters of an example in an error
@@ -113,12 +121,14 @@ def with_own(path: str) -> Rules:
         raise BouncekitError(f"{path}: not readable as TOML: {problem}; mend it.") from None
 
 
-@cache  # by its text: a file that was edited is read again
+@lru_cache(MOST_FILES)  # by its text: a file that was edited is read again
 def with_text(path: str, text: str) -> Rules:
     """Give the rules of `with_own` for the text of a file."""
     own = (path, tomllib.loads(text))
+    phrases, sets = tuple(_phrases(*own)), _package_toml("words.toml")
+    _check_number(phrases, sets)
     rules = _rules([own, *((name, _package_toml(name)) for name in LAYERS)])
-    _check_examples(tuple(_phrases(*own)), _package_toml("words.toml"))
+    _check_examples(phrases, sets)
     return rules
 
 
@@ -246,6 +256,20 @@ def first_of(text: pl.Expr, keys: Sequence[str]) -> pl.Expr:
     )
     numbers = pl.element().cast(pl.Enum(keys)).to_physical()
     return found.list.eval(numbers).list.min().cast(pl.UInt32)
+
+
+def _check_number(phrases: Sequence[Phrase], sets: Sets) -> None:
+    """Sets of words multiply: a line may spell out to more than a memory holds."""
+    named = [_SET.findall(phrase.text) for phrase in phrases]
+    numbers = [prod(len(sets.get(name, [""])) for name in names) for names in named]
+    if sum(numbers) > MOST_SPELLINGS:
+        most = max(numbers)
+        phrase = phrases[numbers.index(most)]
+        raise BouncekitError(
+            f"{phrase.file}: its phrases have {sum(numbers):,} spellings, more than "
+            f"{MOST_SPELLINGS:,}; [{phrase.category}] '{phrase.text}' alone has {most:,}: name "
+            "fewer sets of words in one phrase."
+        )
 
 
 def _check_examples(phrases: Sequence[Phrase], sets: Sets) -> None:
