@@ -20,8 +20,8 @@ def with_domain_lowered(address: pl.Expr | str) -> pl.Expr:
     return pl.coalesce(pl.concat_str(local, domain.str.to_lowercase()), whole)
 
 
-# Who takes mail on the machine itself, and puts it in a
-# queue is a filter: whether it reaches its mailbox is told by other lines.
+# Who takes mail on the machine itself and puts it in a queue is a filter: whether it reaches its
+# mailbox is told by other lines.
 LOOPBACK = r"\[(?:127\.|::1\]|IPv6:::1\])"
 QUEUED = r"(?i)\bqueued\b|\bid=|accepted for delivery"
 

@@ -14,9 +14,8 @@ _BEGIN = r"^ ?(?:[A-Z][a-z]{2} )?(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d
 _NUMBER = r"(?:\[\d+:\d+\] )?"
 LINE = rf"{_BEGIN}{_NUMBER}(?:--> |<-- |Session \d+; child \d+)".replace("?P<stamp>", "?:")
 _TURN = rf"{_BEGIN}{_NUMBER}(?P<who>-->|<--) (?P<said>.*?)\s*$"
-
-
 _BLOCK = r": Session \d+; child \d+"
+
 # In old logs the lines without a number go together.
 told = telling(LINE, pl.col("text").str.extract(r"\[(\d+:\d+)\]").fill_null(""))
 

@@ -18,8 +18,6 @@ _RECIPIENTS = r": to=(.*?),? (?:ctladdr|delay|xdelay|mailer)="
 _NOTICE = r": ([0-9A-Za-z]{8,20}): (?:DSN|sender notify|return to sender|postmaster notify): "
 _GIVEN_UP = "Cannot send message "
 _STATES = {"Sent": "delivery", "Deferred": "deferral"}
-
-
 _about = pl.col("text").str.extract(_QUEUE_ID)
 
 
