@@ -119,7 +119,9 @@ def _is_utf8(path: Path) -> bool:
 def _is_packed_utf8(path: Path) -> bool:
     """The same of what a packed file holds."""
     try:
-        pl.scan_lines(path).select(pl.col("line").str.len_bytes().max()).collect(engine="streaming")
+        pl.scan_lines(path, glob=False).select(pl.col("line").str.len_bytes().max()).collect(
+            engine="streaming"
+        )
     except (pl.exceptions.ComputeError, OSError):  # OSError: a broken packing, told by unpack()
         return False
     return True

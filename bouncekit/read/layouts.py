@@ -84,6 +84,7 @@ class Options:
     tz: str | None = None
     year: int | None = None
     mapping: Mapping[str, str] | None = None
+    verp_key: str | bytes | None = None
 
 
 def fold(heading: str) -> str:

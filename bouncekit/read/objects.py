@@ -13,7 +13,7 @@ from bouncekit.read.batches import where
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import ESCAPE, RECORD, TEXT, inner, opened
-from bouncekit.read.files import Peek, as_text, unpack
+from bouncekit.read.files import Peek, as_text, literal, unpack
 
 STRING = pl.String()
 Known = Callable[[Iterable[str]], Iterable[str]]
@@ -32,7 +32,7 @@ def open_ndjson(
     if peek.head.startswith(b"\xef\xbb\xbf") and isinstance(source, Path):
         source = unpack(path, peek.packing).removeprefix(b"\xef\xbb\xbf")
     whole = _is_ndjson(source)
-    lines = pl.scan_lines(source, name=RECORD).filter(TEXT.str.strip_chars() != "")
+    lines = pl.scan_lines(source, name=RECORD, glob=False).filter(TEXT.str.strip_chars() != "")
     lines = lines.with_row_index(LINE, offset=1)
     frame = opened(lines)
     if frame is not lines or mended or not whole:
@@ -43,7 +43,9 @@ def open_ndjson(
     paths = _paths(records)
     later = _later(known(paths), paths)
     schema = dict.fromkeys(_top(paths, later), pl.String())
-    scanned = pl.scan_ndjson(source, schema=schema, row_index_name=LINE, row_index_offset=1)
+    scanned = pl.scan_ndjson(
+        literal(source), schema=schema, row_index_name=LINE, row_index_offset=1
+    )
     return Table("ndjson", scanned, _cells(paths), tuple(_top(paths)), later=_cells(later))
 
 
@@ -239,7 +241,7 @@ def _is_ndjson(source: Path | bytes) -> bool:
     line = TEXT.str.strip_chars()
     is_object = (line == "") | (line.str.starts_with("{") & line.str.ends_with("}"))
     return bool(
-        pl.scan_lines(source, name=RECORD)
+        pl.scan_lines(source, name=RECORD, glob=False)
         .select(is_object.all())
         .collect(engine="streaming")
         .item()

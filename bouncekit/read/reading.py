@@ -5,6 +5,8 @@ from functools import cached_property
 
 import polars as pl
 
+from bouncekit.files import one_line
+
 FILES = {
     "source": pl.String(),
     "kind": pl.String(),
@@ -147,4 +149,4 @@ def _places(files: pl.DataFrame) -> list[str]:
 def _listed(names: list[str]) -> str:
     """Up to three names, and how many more there are."""
     more = [f"{len(names) - 3:,} more"] * (len(names) > 3)
-    return ", ".join([*names[:3], *more])
+    return ", ".join([*map(one_line, names[:3]), *more])

@@ -1,10 +1,12 @@
 """Read any table of bounces into the bounces frame."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from bouncekit.files import with_formulas
 from bouncekit.read import cells
 from bouncekit.read.batches import rest, where
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
@@ -69,6 +71,8 @@ def bounces(
     if all(table.schema.get(column) == dtype for column, dtype in BOUNCES.items()):
         return None, table.frame.select(*BOUNCES), ()
     table, sample, layout = _recognised(table, path, options)
+    if layout.own and table.kind == "csv":  # written by `classify -o`, formulas quoted
+        table = replace(table, cells={h: with_formulas(cell) for h, cell in table.cells.items()})
     as_written = {**table.later, **table.cells}
     table, known = spread(table, layout)
     found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
