@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_reports_about_mail_are_told_apart_and_other_json_is_left_out(tmp_path: 
     ]
     with pytest.raises(BouncekitError, match="no column of addresses"):
         load(tmp_path / "package.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"email": "ann@example.org", "n": %s, "reason": "\\""}]' % ("1" * 5_000),
+        "{'email': 'ann@example.org', 'reason': '\\ud800'}",
+        '{"a": 1}{"email": "ann@example.org", "reason": "\\"550\\""}x',
+        "type=cleaned&data[email]=%ff%fe&data[a][b]=1&data[a]=2",
+    ],
+)
+def test_odd_json_forms_and_dicts_end_in_rows_or_in_one_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "export").write_text(text)
+    with suppress(BouncekitError):
+        assert load(tmp_path / "export").records > 0
 
 
 def test_the_account_says_which_files_hold_what_cannot_be_read(tmp_path: Path) -> None:

@@ -68,4 +68,4 @@ def from_literal(text: str) -> str:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else text
+    return json.dumps(value, default=str) if isinstance(value, dict) else text

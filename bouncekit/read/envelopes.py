@@ -64,7 +64,11 @@ def items(column: pl.Expr) -> pl.Expr:
 
 def _texts(array: str) -> Iterator[str | None]:
     """The items of an array, each as text."""
-    for item in json.loads(array):
+    try:
+        items = json.loads(array)
+    except (ValueError, RecursionError):  # such as a number of thousands of digits
+        items = [array]
+    for item in items:
         is_text = item is None or isinstance(item, str)
         yield item if is_text else json.dumps(item, ensure_ascii=False)
 
@@ -103,7 +107,7 @@ def opened(frame: pl.LazyFrame, *, at_once: bool = False) -> pl.LazyFrame:
 
 def _values(lines: Iterable[str | None]) -> Iterator[Any]:
     for line in lines:
-        with suppress(json.JSONDecodeError, RecursionError):
+        with suppress(ValueError, RecursionError):
             yield json.loads(line or "")
 
 

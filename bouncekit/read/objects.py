@@ -124,7 +124,7 @@ def _documents(text: str) -> Iterator[str]:
             continue
         try:
             end = decoder.raw_decode(text, at)[1]
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # ValueError: a number of thousands of digits, too
             end = text.find("\n", at) + 1 or len(text)
         yield text[at:end].strip()
         at = end
@@ -133,9 +133,13 @@ def _documents(text: str) -> Iterator[str]:
 def _not_json(path: Path, text: str) -> BouncekitError:
     try:
         json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         place = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        why = error.msg if isinstance(error, json.JSONDecodeError) else "too deep"
+        why = (
+            error.msg
+            if isinstance(error, json.JSONDecodeError)
+            else "too deep, or too long a number"
+        )
         return BouncekitError(
             f"{path}{place}: this is not JSON ({why}); the file may be cut off: export it again."
         )
@@ -196,7 +200,7 @@ def _first_lines(frame: pl.LazyFrame) -> list[str]:
 
 def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
-        with suppress(json.JSONDecodeError, RecursionError):
+        with suppress(ValueError, RecursionError):
             value = json.loads(line)
             if isinstance(value, dict):
                 yield value
