@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: report lab test notebooks charts data clean
+.PHONY: report lab test bench notebooks charts data clean
 
 report: $(READY)  ## the main job on the sample data: report/index.html and report/remove.csv
 	$(BIN)/bouncekit report data/newsletter.csv.zst -o report
@@ -18,11 +18,15 @@ test: $(READY)  ## every check: style, types, tests, doctests, README and notebo
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+bench: $(READY)  ## how fast it is and how much memory it takes, beside others: one table
+	$(BIN)/python tests/benchmarks/bench.py
+
 notebooks: $(READY)  ## execute the notebooks in place; no diff if nothing changed
 	$(BIN)/python -m bouncekit.notebooks notebooks
 
-charts: $(READY)  ## every picture of docs/charts anew
+charts: $(READY)  ## every picture of docs/ anew: the charts and the terminal
 	$(BIN)/python docs/make_charts.py
+	$(BIN)/python docs/make_terminal.py
 
 data: $(READY)  ## the sample data anew; the same bytes each time
 	$(BIN)/python data/make_newsletter.py

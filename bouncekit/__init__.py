@@ -2,7 +2,8 @@
 
 The tour, in the order of the work:
 
-read(*paths)            any export, mailbox or folder -> the bounces frame, nothing lost
+read(*paths)            any export, mailbox or folder -> the bounces frame, nothing lost;
+                        load(*paths) tells besides what became of each record
 classify(bounces)       adds category, fault, and the words that made us say so
 explain(reply)          the same for one reply, to read
 distribution(bounces)   how many of what; unclassified(bounces): what nobody could name
@@ -14,12 +15,14 @@ write_suppressions(...) the removal list as your mail service imports it
 bring_back(bounces)     whom an outage took off an earlier list
 
 reply_codes() and enhanced_codes() say what the codes mean, blocklists() where to ask for removal.
-match_sent() marks events of messages nobody sent. mask() makes addresses safe to show; charts draws
-the frames above; use_theme() sets notebooks up. Frames are Polars, eager or lazy.
+match_sent() marks events of messages nobody sent, unmatched() reports them; verp signs return paths
+that nobody can forge. mask() makes addresses safe to show; charts draws the frames above;
+use_theme() sets notebooks up. Frames are Polars, eager or lazy.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from bouncekit import verp
 from bouncekit.alerts import alerts
 from bouncekit.backtest import backtest
 from bouncekit.bring_back import bring_back
@@ -33,8 +36,8 @@ from bouncekit.incidents import incidents
 from bouncekit.mask import mask
 from bouncekit.offenders import offenders
 from bouncekit.policy import Policy, decide, policies
-from bouncekit.read import read, scan
-from bouncekit.sent import match_sent
+from bouncekit.read import load, read, scan
+from bouncekit.sent import match_sent, unmatched
 from bouncekit.suppress import write_suppressions
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ __all__ = [
     "enhanced_codes",
     "explain",
     "incidents",
+    "load",
     "mask",
     "match_sent",
     "offenders",
@@ -63,7 +67,9 @@ __all__ = [
     "reply_codes",
     "scan",
     "unclassified",
+    "unmatched",
     "use_theme",
+    "verp",
     "write_suppressions",
 ]
 

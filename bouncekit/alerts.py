@@ -8,8 +8,15 @@ from bouncekit import rules as knowledge
 from bouncekit.details import blocklists
 from bouncekit.history import events, last_event
 from bouncekit.incidents import PROVIDER
+from bouncekit.mask import mask
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category
 
+_EXAMPLE = (
+    pl.struct("reply", "recipient")
+    .filter(pl.col("reply").is_not_null())
+    .sort_by("reply", "recipient")
+    .first()
+)
 _SENDER_DOMAIN = pl.col("sender").str.extract(r"@([^@>\s]+)").str.to_lowercase()
 
 
@@ -20,10 +27,11 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     fault, provider, blocklist, sending_ip, sender_domain (String; the domain that sent most of
     them) · events, mailings, recipients (UInt32) ·
     first_seen, last_seen (Datetime) · share (Float64: of that provider's recipients) · reply (an
-    example) · what_to_do (String). A blocklisting stands first: it is to be dealt with at once.
+    example, addresses masked) · what_to_do (String). A blocklisting stands first: it is to be dealt
+    with at once.
     """
     seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
-    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").n_unique())
+    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").hash().n_unique())
     own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
     advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
     return (
@@ -37,7 +45,8 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
             recipients=pl.col("recipient").n_unique(),
             first_seen=pl.col("time").min(),
             last_seen=pl.col("time").max(),
-            reply=pl.col("reply").drop_nulls().sort().first(),
+            reply=_EXAMPLE.struct.field("reply"),
+            recipient=_EXAMPLE.struct.field("recipient"),
         )
         .join(mailed, on="provider", how="left")
         .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
@@ -50,7 +59,8 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
             ),
         )
         .drop("mailed", "removal")
-        .select(pl.exclude("reply", "what_to_do"), "reply", "what_to_do")
+        .pipe(mask)  # here it is still known whose local part a reply may name
+        .select(pl.exclude("reply", "what_to_do", "recipient"), "reply", "what_to_do")
         .sort(
             "category",
             "recipients",

@@ -11,6 +11,8 @@ from bouncekit.history import by_mailing, events, last_event
 from bouncekit.incidents import beside_outages
 from bouncekit.policy import Policy, decisions, find_policy
 from bouncekit.schema import BOUNCES
+from bouncekit.tallies import over
+from bouncekit.whole import whole_of
 
 # States of a truth file: an address that is in one of the first takes mail; of those who left
 # by themselves nobody knows.
@@ -300,7 +302,7 @@ def _removing_states(known: pl.DataFrame, states: pl.DataFrame, policy: Policy) 
         .collect(engine="streaming")
     )
     return (
-        decisions(replayed, policy, last_event(replayed), None)
+        decisions(replayed, policy, whole_of(over(replayed), last_event(replayed), False))
         .filter(pl.col("verdict") == "remove")
         .select(state="recipient")
         .collect(engine="streaming")

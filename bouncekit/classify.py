@@ -79,6 +79,15 @@ def classify(
     >>> classify(pl.DataFrame({"reply": ["550 5.1.1 no such user"]}))["category"].item()
     'unknown_user'
     """
+    return classify_by(frame, _known(rules))
+
+
+@overload
+def classify_by(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame: ...
+@overload
+def classify_by(frame: pl.LazyFrame, rules: Rules) -> pl.LazyFrame: ...
+def classify_by(frame: pl.DataFrame | pl.LazyFrame, rules: Rules) -> pl.DataFrame | pl.LazyFrame:
+    """Do what `classify` does by rules that were read before."""
     lazy = frame.lazy()
     names = lazy.collect_schema().names()
     if "reply" not in names:
@@ -86,18 +95,20 @@ def classify(
             f"The frame has no column 'reply' (it has {', '.join(names) or 'none'}); "
             "rename the column that holds the SMTP reply, or read the export with bk.read()."
         )
-    classified = _classified(lazy, names, _known(rules))
+    classified = _classified(lazy, names, rules)
     return classified.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else classified
 
 
 def phrases_in(reply: str, rules: str | PathLike[str] | None = None) -> list[tuple[str, str]]:
-    """Give every phrase found in one reply as (category, phrase), the winner first."""
-    known = _known(rules)
-    keys = known.numbers("phrase")
-    words = pl.select(reply_text.words(pl.lit(reply))).to_series()
-    found = words.str.extract_many(pl.Series([list(keys)]), overlapping=True).item()
-    rows = known.evidence[sorted({keys[key] for key in found})]
-    return list(rows.select("category", "because").iter_rows())
+    """Give every phrase found in one reply as (category, phrase), the winner first.
+
+    A phrase in which one of higher precedence stands says nothing more, and is not given.
+    """
+    words = pl.select(reply_text.words(pl.lit(reply)))
+    stands = pl.lit(words.item()).str.contains(pl.col("key"), literal=True)
+    found = _known(rules).evidence.filter((pl.col("kind") == "phrase") & stands)
+    telling = knowledge.first_of(pl.col("key"), found["key"].to_list()) == pl.int_range(pl.len())
+    return list(found.filter(telling).select("category", "because").iter_rows())
 
 
 def _known(rules: str | PathLike[str] | None) -> Rules:

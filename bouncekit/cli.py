@@ -1,6 +1,6 @@
 """The command line: explain, codes, classify, decide, backtest, report, lab, rules."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from textwrap import wrap
@@ -10,7 +10,7 @@ import typer
 
 from bouncekit import endings
 from bouncekit.errors import BouncekitError
-from bouncekit.files import printable
+from bouncekit.files import one_line, printable
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
     from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
     import polars as pl
 
     from bouncekit.read import Reading
+    from bouncekit.read.reading import Account
 
 # Characters in a line of an example, beside the margin of a table.
 EXAMPLE_WIDTH = 66
@@ -109,23 +110,14 @@ def classify(
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
     from bouncekit.classify import classify as classified
-    from bouncekit.drafts import scratch, whole_file
-    from bouncekit.files import without_formulas
-    from bouncekit.read.stored import store
+    from bouncekit.drafts import whole_file
+    from bouncekit.files import watched, without_formulas
 
     if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
         raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
-    with scratch() as folder, _progress("rows read") as progress:
-        account = store(
-            *exports,
-            folder=folder,
-            source=source,
-            tz=tz,
-            mapping=_mapping(mapping),
-            progress=progress,
-        )
-        frame = classified(account.lazy, rules=rules)
-        with whole_file(output) as draft:
+    with _stored(exports, source, tz, mapping) as account, whole_file(output) as draft:
+        with _progress("rows classified") as progress:
+            frame = watched(classified(account.lazy, rules=rules), progress)
             if output.suffix == ".parquet":
                 frame.sink_parquet(draft)
             elif output.suffix == ".csv":
@@ -134,7 +126,7 @@ def classify(
                 _flat(frame).sink_ndjson(draft)
         said, rows = str(account), account.rows
     _say(said)
-    _say(f"Wrote {rows:,} classified rows to {output}.")
+    _tell(f"Wrote {rows:,} classified rows to {output}.")
 
 
 @app.command()
@@ -152,6 +144,19 @@ def decide(
         Path | None,
         typer.Option(help="What was sent (recipients, message ids); what nobody sent won't count."),
     ] = None,
+    verp_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
+        ),
+    ] = None,
+    hashes: Annotated[
+        Path | None,
+        typer.Option(help="Add the removed to this list of hashes, kept when the addresses go."),
+    ] = None,
+    hash_key: Annotated[
+        Path | None, typer.Option("--hash-key", help="A file with the key of these hashes.")
+    ] = None,
     back: Annotated[
         Path | None,
         typer.Option("--bring-back", help="Where to list who was refused for an outage only."),
@@ -165,44 +170,58 @@ def decide(
     rules: Rules = None,
 ) -> None:
     """Read exports, decide which addresses come off the list, and write the removal list."""
+    import polars as pl
+
     from bouncekit.alerts import alerts, problems
     from bouncekit.classify import classify as classified
+    from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
-    from bouncekit.policy import decide as decided
+    from bouncekit.policy import decide_parts, find_policy
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent
-    from bouncekit.suppress import write_suppressions
+    from bouncekit.suppress import CHANGES, write_suppressions
 
-    reading = _read(exports, source, tz, mapping)
-    bounces = classified(reading.frame, rules=rules)
-    if sent is not None:
-        bounces = match_sent(bounces, sent).lazy().collect()
-    day = _utc(as_of) or last_event(bounces)
-    decisions = decided(bounces, policy, as_of=day, guard=guard)
-    run = run_facts(
-        exports,
-        policy,
-        day,
-        guard=guard,
-        sent=sent,
-        rules=rules,
-        options={"source": source, "tz": tz, "map": mapping},
-    )
-    if not force:
-        _refuse_to_empty(decisions, sent)
-    returning = None if back is None else _bring_back(bounces, day, previous, back)
-    change = write_suppressions(decisions, output, service, previous, run=run)
-    _say(reading.summary)
-    if sent is not None:
-        _say(f"{_many(int(bounces['unmatched'].sum()), 'event')} matched nothing that was sent.")
-    _say(_verdicts(decisions))
-    if previous is not None:
-        counts = dict(change["change"].cast(str).value_counts().iter_rows())
-        _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in ("added", "kept", "withdrawn")) + ".")
-    _say(f"Wrote the removal list to {output}.")
-    if returning is not None:
-        _say(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
-    _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
+    if hashes is not None and hash_key is None:
+        raise BouncekitError("--hashes: say with --hash-key which file has the key.")
+    key_of_hashes = _key(hash_key)
+    chosen = find_policy(policy)
+    with ExitStack() as kept:
+        account = kept.enter_context(_stored(exports, source, tz, mapping, _key(verp_key)))
+        bounces = classified(account.lazy, rules=rules)
+        if sent is not None:
+            bounces = match_sent(bounces, sent).lazy()
+        parts = kept.enter_context(_classified_parts(bounces))
+        bounces = pl.concat(parts)
+        day = _utc(as_of) or last_event(bounces)
+        with _progress("addresses decided") as progress:
+            decisions = decide_parts(parts, chosen, day, guard, keep=_brief(progress))
+        run = run_facts(
+            exports,
+            policy,
+            day,
+            guard=guard,
+            sent=sent,
+            rules=rules,
+            options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
+        )
+        if not force:
+            _refuse_to_empty(decisions, sent)
+        returning = None if back is None else _bring_back(bounces, day, previous, back)
+        change = write_suppressions(decisions, output, service, previous, run=run)
+        if hashes is not None and key_of_hashes is not None:
+            new = add_hashes(decisions, hashes, key_of_hashes)
+            _tell(f"Added {_many(new, 'hash', 'hashes')} to {hashes}.")
+        _say(str(account))
+        if "unmatched" in bounces.collect_schema():
+            _tell_unmatched(bounces)
+        _say(_verdicts(decisions))
+        if previous is not None:
+            counts = dict(change["change"].cast(str).value_counts().iter_rows())
+            _say(", ".join(f"{counts.get(k, 0):,} {k}" for k in CHANGES) + ".")
+        _tell(f"Wrote the removal list to {output}.")
+        if returning is not None:
+            _tell(f"Wrote {_many(returning, 'address', 'addresses')} to bring back to {back}.")
+        _warn_of(decisions, problems(alerts(bounces, as_of=_utc(as_of))))
 
 
 @app.command()
@@ -235,7 +254,7 @@ def backtest(
             raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
     reading = _read(exports, source, tz, mapping)
     table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
-    _say(reading.summary)
+    _say(str(reading))
     for row in table.iter_rows(named=True):
         _say(_replayed(row))
 
@@ -252,13 +271,18 @@ def report(
     rules: Rules = None,
 ) -> None:
     """Run the notebooks on your exports and write one folder to open in a browser."""
-    from bouncekit.report import usable, write_report
+    import json
+
+    from bouncekit.report import MANIFEST, usable, write_report
 
     rules = usable(rules)  # a mistake in there is told before anything is read
     reading = _read(exports, source, tz, mapping)
-    _say(reading.summary)
+    _say(str(reading))
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
-    _say(f"Wrote the report: open {page} in a browser.")
+    verdicts = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["verdicts"]
+    removed = _many(verdicts.get("remove", 0), "address", "addresses")
+    _tell(f"{removed} to remove: {output / 'remove.csv'} has them, with the reason for each.")
+    _tell(f"Wrote the report: open {page} in a browser.")
 
 
 @app.command()
@@ -276,10 +300,12 @@ def lab(
     rules = usable(rules)
     kept = sum((folder / notebook.name).exists() for notebook in all_notebooks())
     if kept and (exports or rules):
-        _say(
+        _tell(
             f"{folder}: {_many(kept, 'notebook')} there already, left as before. Set EXPORT and "
             "RULES there yourself, or choose another --folder."
         )
+    if not exports:
+        _say("No export given: the notebooks show a sample. Set EXPORT in each to your own files.")
     open_lab(exports or [], folder, rules)
 
 
@@ -337,7 +363,7 @@ def draft_rules(
     with whole_file(output) as path:
         path.write_text(own_rules.draft(templates, at_most), encoding="utf-8")
     without, covered = int(templates["events"].sum()), int(proposed["events"].sum())
-    _say(
+    _tell(
         f"{_many(without, 'event')} without a cause, in {_many(templates.height, 'template')}. "
         f"Wrote {_many(proposed.height, 'phrase')} for {covered:,} of them to {output}: "
         "it says how they become rules."
@@ -350,11 +376,95 @@ def main() -> None:
 
 
 def _read(
-    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
 ) -> "Reading":
     from bouncekit.read import load
 
-    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping))
+    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping), verp_key=verp_key)
+
+
+def _key(file: Path | None) -> bytes | None:
+    """Read a secret key from a file: on the command line others would see it."""
+    if file is None:
+        return None
+    try:
+        key = file.read_bytes().strip()
+    except OSError as problem:
+        raise BouncekitError(f"{file}: not readable ({problem.strerror}).") from None
+    if not key:
+        raise BouncekitError(f"{file}: holds no key; write a secret of 32 or more letters into it.")
+    return key
+
+
+def _tell_unmatched(bounces: "pl.LazyFrame") -> None:
+    from bouncekit.sent import unmatched
+
+    found = unmatched(bounces)
+    _tell(f"{_many(int(found['events'].sum()), 'event')} matched nothing that was sent.")
+    for row in found.head(3).iter_rows(named=True):
+        first, last = row["first_seen"], row["last_seen"]
+        when = f", {first:%Y-%m-%d} to {last:%Y-%m-%d}" if first else ""
+        _tell(
+            f"UNMATCHED: {row['category']} ({row['event']}) at {row['provider']}: "
+            f"{_many(row['events'], 'event')}, {row['share']:.0%} of all such, "
+            f"for {_many(row['recipients'], 'recipient')}{when}."
+        )
+
+
+@contextmanager
+def _stored(
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
+) -> "Iterator[Account]":
+    """Read exports into a temporary folder, for they may be larger than memory."""
+    from bouncekit.drafts import scratch
+    from bouncekit.read.stored import store
+
+    with scratch() as folder:
+        with _progress("rows read") as progress:
+            account = store(
+                *exports,
+                folder=folder,
+                source=source,
+                tz=tz,
+                mapping=_mapping(mapping),
+                verp_key=verp_key,
+                progress=progress,
+            )
+        yield account
+
+
+@contextmanager
+def _classified_parts(bounces: "pl.LazyFrame") -> "Iterator[list[pl.LazyFrame]]":
+    """Classify rows into parts that share no recipient, without what only their reader needs."""
+    from bouncekit.buckets import in_parts
+    from bouncekit.files import watched
+
+    lean = bounces.drop("source", "line", "source_class", "final_recipient")
+    with ExitStack() as kept:
+        with _progress("rows classified") as progress:
+            parts = kept.enter_context(in_parts(watched(lean, progress)))
+        yield parts
+
+
+def _brief(progress: "Callable[[int], None]") -> "Callable[[pl.DataFrame], pl.DataFrame]":
+    """Keep the words of removals only: a list holds no others, and those of all take much room."""
+    import polars as pl
+
+    words = ("because", "reply", "rule", "enhanced_code")
+
+    def brief(decisions: pl.DataFrame) -> pl.DataFrame:
+        progress(decisions.height)
+        return decisions.with_columns(pl.when(pl.col("verdict") == "remove").then(pl.col(words)))
+
+    return brief
 
 
 def _replies(
@@ -374,9 +484,9 @@ def _replies(
         if any(table is None for table in tables):
             raise
         frame = pl.concat(table for table in tables if table is not None)
-        _say(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
+        _tell(f"Read {_many(frame.height, 'reply', 'replies')} without addresses.")
         return frame
-    _say(reading.summary)
+    _say(str(reading))
     return reading.frame
 
 
@@ -444,7 +554,7 @@ def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
 
 
 def _bring_back(
-    bounces: "pl.DataFrame", as_of: datetime | None, previous: Path | None, to: Path
+    bounces: "pl.LazyFrame", as_of: datetime | None, previous: Path | None, to: Path
 ) -> int:
     """Write who was refused for an outage only (of the last list, if any); say how many."""
     from bouncekit.bring_back import bring_back
@@ -472,14 +582,14 @@ def _warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:
         last = f", last {row['last_seen']:%Y-%m-%d}" if row["last_seen"] else ""
         many = "recipient" if row["recipients"] == 1 else "recipients"
         touched = f"{row['recipients']:,} {many}{last}"
-        _say(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
+        _tell(f"TO FIX: {row['category']}{of} at {row['provider']}, {touched}. {row['what_to_do']}")
 
 
 def _checked(rules: Path, phrases: int, shadowed: "pl.DataFrame") -> str:
     """Say what the check of a file of rules found."""
     if not phrases:
-        return f"{rules}: usable; it holds no phrase yet."
-    many = f"{rules}: usable; {_many(phrases, 'phrase')} of your own"
+        return f"{one_line(str(rules))}: usable; it holds no phrase yet."
+    many = f"{one_line(str(rules))}: usable; {_many(phrases, 'phrase')} of your own"
     if shadowed.is_empty():
         return f"{many}, each wins its own example."
     lost = [f"{row['rule']}  (by {row['won_by']})" for row in shadowed.iter_rows(named=True)]
@@ -548,6 +658,11 @@ def _pairs(*pairs: tuple[str, str]) -> str:
 
 def _say(text: str) -> None:
     print(printable(text))
+
+
+def _tell(sentence: str) -> None:
+    """Print one line, whatever the files and addresses in it are called."""
+    print(one_line(sentence))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,14 @@ from bouncekit.schema import ACTION_OF, BOUNCES, CLASSIFICATION, NO_FAILURE, Act
 # What mask() leaves of a local part that stands alone.
 _MASKED_USER = r"\b\w\*\*\*"
 
+# What an export may lack: its column, and what cannot be shown then.
+_HOLDINGS = {
+    "recipients": ("recipient", "nobody can be decided on, and no address is seen to bounce again"),
+    "replies": ("reply", "codes and the export's own verdicts must do, and they guess"),
+    "times": ("time", "nothing is drawn over time, no streak ends, and no outage is seen"),
+    "mailings": ("mailing", "each day counts as one mailing; without days, each event does"),
+    "deliveries": ("event", "no bounce rate, nobody who took mail again, and no outage is seen"),
+}
 _DERIVED = {
     "action": pl.col("category").cast(pl.String).replace_strict(ACTION_OF, return_dtype=Action),
     "domain": DOMAIN,
@@ -75,6 +83,29 @@ def unclassified(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         .sort("events", "template", "reply_code", descending=[True, False, False])
         .collect(engine="streaming")
     )
+
+
+def holdings(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Count what an export holds of what is asked of it, and say what is lost without it.
+
+    Takes a classified frame. Gives `holds` (String: recipients, replies (of failures), times,
+    mailings, deliveries), `events` (UInt32: those that have it, or are it) and `without_it`.
+    """
+    names = frame.lazy().collect_schema().names()
+    event = pl.col("event").cast(pl.String) if "event" in names else pl.lit("bounce")
+    failed = ~event.is_in(NO_FAILURE).fill_null(False)
+    is_there = {name: pl.col(name).is_not_null() for name in names}
+    if "reply" in names:
+        is_there["reply"] = failed & (pl.col("reply").str.strip_chars() != "")
+    is_there["event"] = event == "delivery"
+    counts = frame.lazy().select(
+        is_there.get(column, pl.lit(False)).sum().alias(holds)
+        for holds, (column, _) in _HOLDINGS.items()
+    )
+    counted = counts.collect(engine="streaming").row(0, named=True)
+    rows = [(holds, counted[holds], without) for holds, (_, without) in _HOLDINGS.items()]
+    schema = {"holds": pl.String, "events": pl.UInt32, "without_it": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def code_against_text(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:

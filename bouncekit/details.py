@@ -5,6 +5,8 @@ of this, so each keeps only those that hold its words and leaves null elsewhere:
 nothing further on.
 """
 
+from typing import Any
+
 import polars as pl
 
 from bouncekit import rules as knowledge
@@ -136,7 +138,7 @@ def size_limit(reply: pl.Expr) -> pl.Expr:
     stated = text.str.extract(_SIZE_LIMIT).str.replace_all(r"[.,']([0-9]{3})", "$1")
     number = stated.str.extract(r"([0-9]+(?:[.,][0-9]+)?)").str.replace(",", ".", literal=True)
     unit = stated.str.extract(r"(?i)[0-9]\s?-?([kmgкмг])").str.to_lowercase()
-    size = number.cast(pl.Float64) * unit.replace_strict(_BYTES_PER, default=1)
+    size = number.cast(pl.Float64) * _by_value(unit, _BYTES_PER).fill_null(1)
     return size.cast(pl.Int64, strict=False).alias("size_limit")
 
 
@@ -171,9 +173,7 @@ def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
     """
     known = knowledge.blocklists()
     name = blocklist.cast(pl.String)
-    kind = name.replace_strict(
-        {name: entry["lists"] for name, entry in known.items()}, default=None
-    )
+    kind = _by_value(name, {name: entry["lists"] for name, entry in known.items()})
     said = (
         pl.when(_says(wording, reply, name, also)).then(pl.lit(also))
         for also, wording in _SAYS_LISTED.items()
@@ -217,6 +217,12 @@ def blocklists() -> pl.DataFrame:
             "words": pl.List(pl.String),
         },
     )
+
+
+def _by_value(key: pl.Expr, values: dict[str, Any]) -> pl.Expr:
+    """Do what `replace_strict` does, which holds all rows of a stream in memory: for few values."""
+    keys = {value: [k for k, v in values.items() if v == value] for value in values.values()}
+    return pl.coalesce(pl.when(key.is_in(of)).then(pl.lit(value)) for value, of in keys.items())
 
 
 def _holding(pattern: str, reply: pl.Expr) -> pl.Expr:

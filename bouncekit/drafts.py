@@ -13,6 +13,7 @@ from platform import node
 from secrets import token_hex
 
 from bouncekit.errors import BouncekitError
+from bouncekit.files import refuse_bytes
 
 _HERE = re.sub(r"[^\w.]", "_", node()) or "here"
 _RUN = token_hex(4)  # in a container each run may have the same number of process
@@ -27,6 +28,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     A link stays one, and the file it leads to is replaced; a device or pipe is written to. What
     is replaced keeps its rights. Raises BouncekitError where the file cannot be written.
     """
+    refuse_bytes(Path(path))
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file() and not target.is_dir():
         with scratch() as folder, _told(Path(path)):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from bouncekit.errors import BouncekitError
-from bouncekit.files import printable
+from bouncekit.files import one_line
 
 TROUBLE = 2
 STOPPED = 130  # 128 + SIGINT, as shells tell it
@@ -56,7 +56,7 @@ def _forget(stream: TextIO) -> None:
 def _told(problem: BaseException) -> tuple[int, str]:
     """The exit code and the sentence for what ended a run."""
     if isinstance(problem, BouncekitError):
-        return TROUBLE, printable(str(problem))
+        return TROUBLE, one_line(str(problem))
     if isinstance(problem, BrokenPipeError):
         return CUT_SHORT, ""
     if isinstance(problem, KeyboardInterrupt):
@@ -66,8 +66,8 @@ def _told(problem: BaseException) -> tuple[int, str]:
     if isinstance(problem, OSError):
         place = problem.filename or "the output"
         reason = problem.strerror or str(problem).partition("\n")[0]
-        return TROUBLE, printable(f"{place}: {reason}; check the place, its rights and its room.")
-    said = printable(f"{type(problem).__name__}: {problem}").partition("\n")[0]
+        return TROUBLE, one_line(f"{place}: {reason}; check the place, its rights and its room.")
+    said = one_line(f"{type(problem).__name__}: {problem}").partition("\n")[0]
     return TROUBLE, (  # a fault of ours: still no traceback for somebody with a mailing
         f"this should not happen ({said}); nothing was written. With BOUNCEKIT_DEBUG=1 it shows "
         "where, for a report of the fault."

@@ -51,8 +51,11 @@ def unescaped(reply: pl.Expr) -> pl.Expr:
     '550 user unknown'
     """
     escaped = pl.when(reply.str.contains(_ESCAPED)).then(reply)
-    whole = _words_decoded(escaped.str.replace_all(_SOFT_BREAK, ""))
-    return pl.coalesce(whole.str.replace_many(_ESCAPES, leftmost=True), reply)
+    # Hardly any reply holds encoded words, and to look for them takes many steps.
+    encoded = pl.when(reply.str.contains("=?", literal=True)).then(reply)
+    decoded, whole = (text.str.replace_all(_SOFT_BREAK, "") for text in (encoded, escaped))
+    text = pl.coalesce(_words_decoded(decoded), whole)
+    return pl.coalesce(text.str.replace_many(_ESCAPES, leftmost=True), reply)
 
 
 def _words_decoded(text: pl.Expr) -> pl.Expr:

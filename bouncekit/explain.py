@@ -1,6 +1,5 @@
 """Show for one reply what bouncekit reads in it, and why."""
 
-import html
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ from bouncekit import rules as knowledge
 from bouncekit.classify import classify, phrases_in
 from bouncekit.details import blocklists
 from bouncekit.errors import BouncekitError
-from bouncekit.files import printable
+from bouncekit.files import in_html, one_line, printable
 from bouncekit.schema import ACTION_OF
 
 
@@ -77,16 +76,18 @@ class Explanation:
         return sources[self.certainty]
 
     def __repr__(self) -> str:
-        lines = [self.reply, *(f"  {heading:<14}{said}" for heading, said in self.lines)]
-        return printable("\n".join(lines))
+        # A reply's own indent could forge our lines.
+        reply = [line.lstrip() for line in printable(self.reply).splitlines()]
+        lines = [*reply, *(f"  {heading:<14}{one_line(said)}" for heading, said in self.lines)]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th scope='row' style='text-align:left'>{heading}</th>"
-            f"<td style='text-align:left'>{html.escape(said)}</td></tr>"
+            f"<td style='text-align:left'>{in_html(one_line(said))}</td></tr>"
             for heading, said in self.lines
         )
-        return f"<pre>{html.escape(self.reply)}</pre><table>{rows}</table>"
+        return f"<pre>{in_html(printable(self.reply))}</pre><table>{rows}</table>"
 
 
 def explain(reply: str, rules: str | None = None) -> Explanation:

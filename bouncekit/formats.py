@@ -11,7 +11,7 @@ from io import BytesIO
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.files import without_formulas
+from bouncekit.files import is_formula, without_formulas
 
 # What may stand in a column, made from decisions. Mailgun wants RFC 2822 dates; without one it
 # takes the time of the upload.
@@ -28,6 +28,8 @@ CONTENT: Mapping[str, pl.Expr] = {
 _AROUND_A_CELL = 3
 # One address that is none makes some services refuse a whole file.
 _ADDRESS = r"^[^\p{Cc}]+@[^\p{Cc}\s@]+$"
+# What begins like a formula and may be somebody's address: no function, cell or program is named.
+_HARMLESS = r"^[=+-][\p{L}\p{N}._=+-]*@[^@,;|]+$"
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,14 @@ def find_format(service: str) -> Format:
 
 
 def is_address() -> pl.Expr:
-    """True where `recipient` is an address that a service's import reads as one."""
-    return pl.col("recipient").str.contains(_ADDRESS).fill_null(False)
+    """True where `recipient` is an address that a service's import reads as one.
+
+    In what a service imports an address cannot be quoted, so one that a spreadsheet would run as
+    more than a sum is left out: nobody's mailbox is called `=cmd|'/c'!A1`.
+    """
+    address = pl.col("recipient")
+    is_safe = ~is_formula(address) | address.str.contains(_HARMLESS)
+    return (address.str.contains(_ADDRESS) & is_safe).fill_null(False)
 
 
 def table(removals: pl.DataFrame, to: Format) -> pl.DataFrame:

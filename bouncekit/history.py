@@ -19,7 +19,11 @@ WEEKS_OF_A_LIST = 4
 _TIME = pl.col("time").cast(BOUNCES["time"])
 _DELIVERED = pl.col("event") == "delivery"
 _BOUNCED = pl.col("event") == "bounce"
+_TRIED = ["bounce", "deferral", "delivery"]
 _MAILING = ["recipient", "mailing_key"]
+
+# Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
+USUAL_GAP_DAYS = 30
 
 # What a decision quotes of the bounce that it rests on.
 EVIDENCE = (
@@ -35,15 +39,32 @@ EVIDENCE = (
 )
 
 
-def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> pl.LazyFrame:
+def events(
+    frame: pl.DataFrame | pl.LazyFrame,
+    as_of: datetime | None = None,
+    lists: pl.DataFrame | None = None,
+) -> pl.LazyFrame:
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
 
     Adds `mailing_key`: the mailing where known, else the UTC day of the event, else the message.
-    Where the name is a list's (`WEEKS_OF_A_LIST`), name and day tell its mailings apart.
+    Where the name is a list's (`WEEKS_OF_A_LIST`), name and day tell its mailings apart; a part of
+    a frame cannot tell, so who has one gives the `list_names` of the whole as `lists`.
     Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out:
     nobody can be charged with them. Raises BouncekitError if the frame has no recipients or is not
     classified.
     """
+    known = told(frame, as_of)
+    names = list_names(sendings(known)) if lists is None else lists.lazy()
+    day = pl.col("time").dt.date().cast(pl.String)
+    return (
+        known.join(names.with_columns(is_list=True), on="mailing", how="left")
+        .with_columns(mailing_key=pl.coalesce(_mailing_key(day), "message_id", pl.lit("unknown")))
+        .drop("is_list")
+    )
+
+
+def told(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> pl.LazyFrame:
+    """Give the `events` without their `mailing_key`, which needs a look at all of them."""
     lazy = frame.lazy()
     names = lazy.collect_schema().names()
     if "recipient" not in names:
@@ -57,40 +78,57 @@ def events(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) ->
     if "event" in absent:
         absent.pop("event")
         lazy = lazy.with_columns(event=pl.lit("bounce", BOUNCES["event"]))
-    day = pl.col("time").dt.date().cast(pl.String)
     return (
         lazy.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
         .with_columns(_TIME)
         .filter(pl.col("recipient").is_not_null())
         .filter((pl.col("time") <= in_utc(as_of)).fill_null(True) if as_of else pl.lit(True))
         .pipe(without_unmatched)
-        .pipe(_of_lists)
-        .with_columns(
-            mailing_key=pl.coalesce(
-                pl.when("is_list").then(pl.format("{} {}", "mailing", day)),
-                "mailing",
-                day,
-                "message_id",
-                pl.lit("unknown"),
-            )
-        )
-        .drop("is_list")
     )
 
 
-def _of_lists(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Mark (`is_list`) the events whose mailing's name is used week after week."""
-    lists = (
-        events.filter(pl.col("event").is_in(["bounce", "deferral", "delivery"]))
-        .select("mailing", week=pl.col("time").dt.truncate("1w"))
+def sendings(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Give when each mailing went out, day by day: mailing (null: no name), day, first (Datetime).
+
+    Those of a part of the events can be put together with those of the others.
+    """
+    return (
+        events.filter(pl.col("event").is_in(_TRIED) & pl.col("time").is_not_null())
+        .group_by("mailing", day=pl.col("time").dt.date())
+        .agg(first=pl.col("time").min())
+    )
+
+
+def list_names(sendings: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the names (mailing) that are a list's: those used week after week."""
+    return (
+        sendings.select("mailing", week=pl.col("day").dt.truncate("1w"))
         .drop_nulls()
         .unique()
         .group_by("mailing")
         .len()
         .filter(pl.col("len") >= WEEKS_OF_A_LIST)
-        .select("mailing", is_list=pl.lit(True))
+        .select("mailing")
     )
-    return events.join(lists, on="mailing", how="left")
+
+
+def usual_gap(sendings: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the median distance of two mailings of a list: a row, gap (Duration)."""
+    day = pl.col("day").cast(pl.String)
+    names = list_names(sendings).with_columns(is_list=True)
+    gap = pl.col("start").diff().filter(pl.col("start").diff() >= pl.duration(hours=12)).median()
+    return (
+        sendings.join(names, on="mailing", how="left")
+        .group_by(_mailing_key(day))
+        .agg(start=pl.col("first").min())
+        .sort("start")
+        .select(gap=gap.fill_null(pl.duration(days=USUAL_GAP_DAYS)))
+    )
+
+
+def _mailing_key(day: pl.Expr) -> pl.Expr:
+    of_list = pl.when("is_list").then(pl.format("{} {}", "mailing", day))
+    return pl.coalesce(of_list, "mailing", day)
 
 
 def in_utc(time: datetime) -> datetime:
@@ -107,7 +145,9 @@ def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     return newest
 
 
-def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFrame:
+def by_mailing(
+    events: pl.LazyFrame, weight: pl.Expr | None = None, outcome: pl.LazyFrame | None = None
+) -> pl.LazyFrame:
     """Give a row per recipient and mailing, whatever the number and order of its events.
 
     Retries, deferrals, delay notices and duplicates of one message are one row. A bounce stands
@@ -120,10 +160,31 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     (Boolean), last_delivery, last_taken (of a delivery that was not bounced later),
     last_engagement, last_alive (the later of these two), last_complaint (Datetime), and of the
     bounce that counts: weight (Float64), category and `EVIDENCE`.
+
+    Who weighs the same events in several ways finds once what no weight changes, the `outcomes`,
+    and gives it as `outcome`; of the events only the bounces are then looked at.
     """
+    outcome = outcomes(events) if outcome is None else outcome
+    counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
+    bounced = pl.col("bounced")
+    return (
+        outcome.drop("has_bounce")
+        .join(counting, on=_MAILING, how="left")
+        .with_columns(bounced=pl.col("bounced").fill_null(False))
+        .with_columns(
+            time=pl.when(bounced).then("time").otherwise("last_time"),
+            last_taken=pl.when(~bounced).then("last_delivery"),
+        )
+        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
+        .drop("last_time")
+    )
+
+
+def outcomes(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Give what became of each recipient's mailings, beside the bounce that counts."""
     time, event = pl.col("time"), pl.col("event")
-    tried = event.is_in(["bounce", "deferral", "delivery"])
-    outcome = (
+    tried = event.is_in(_TRIED)
+    return (
         events.select(
             *_MAILING,
             "time",
@@ -157,19 +218,6 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
                 )
             },
         )
-    )
-    counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
-    bounced = pl.col("bounced")
-    return (
-        outcome.drop("has_bounce")
-        .join(counting, on=_MAILING, how="left")
-        .with_columns(bounced=pl.col("bounced").fill_null(False))
-        .with_columns(
-            time=pl.when(bounced).then("time").otherwise("last_time"),
-            last_taken=pl.when(~bounced).then("last_delivery"),
-        )
-        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
-        .drop("last_time")
     )
 
 

@@ -7,14 +7,17 @@ from importlib.resources import files
 
 import polars as pl
 
-from bouncekit.history import DOMAIN, events
+from bouncekit.history import DOMAIN, events, told
 from bouncekit.schema import Time
+from bouncekit.tallies import Gather, Tally, over
 
 # Who answered: the provider where known, else the recipient's domain.
 PROVIDER = pl.coalesce("provider", DOMAIN).alias("provider")
 
 # A host's name without its first part: mx3.mail.example.net -> mail.example.net. No IP address.
 _HOST = r"^(?:[^.\s]+\.)?([^.\s]+\.(?:[^.\s]+\.)*[a-z][^.\s]*?)\.?$"
+# How long the windows are in which refusals are counted.
+SPANS = (timedelta(hours=1), timedelta(days=1))
 # What is usual at a provider is told by times this far away: a long outage must not pass for it.
 FAR_HOURS = 24
 # An hour is an incident if at least this many addresses that had accepted mail before were called
@@ -62,10 +65,16 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
     (UInt32, addresses in each hour), share, usual_share (Float64; null: not known), source (String,
     where a publicly known incident is told of; null: found in the frame). Sorted by start.
     """
-    seen = _seen(frame, as_of)
-    receivers = receivers_of(seen)
-    attempts = _attempts(seen, receivers)
-    hours, days = (_unusual(attempts, timedelta(hours=span)) for span in (1, 24))
+    return incidents_in(over(frame, as_of=as_of))[1]
+
+
+def incidents_in(gather: Gather) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give who receives each domain's mail, and the `incidents`, over all that `gather` counts."""
+    names, refusals = gather([NAMES, REFUSALS])
+    receivers = _receivers(names.lazy()).collect()
+    busy = _busy(receivers.lazy(), refusals.lazy()).collect()
+    windows, known = gather([_windows(busy), _known(receivers)])
+    hours, days = (_unusual(windows.lazy(), span) for span in SPANS)
     date = pl.col("start").dt.date()
     days = days.join(
         hours.select("provider", day=date),
@@ -74,15 +83,18 @@ def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = No
         how="anti",
     )
     found = pl.concat([hours, days]).with_columns(source=pl.lit(None, pl.String))
-    return (
-        pl.concat([found, _known(seen, receivers)])
+    of_old = known.lazy().filter(pl.col("refused") > 0)
+    columns = ("provider", "start", "end", "attempts", "refused", "usual_share", "source")
+    of_old = of_old.with_columns(usual_share=pl.lit(None, pl.Float64))
+    return receivers, (
+        pl.concat([found.select(columns), of_old.select(columns)])
         .pipe(_in_runs)
         .group_by("provider", "run")
         .agg(
             start=pl.col("start").min(),
             end=pl.col("end").max(),
-            attempts=pl.col("attempts").sum(),
-            refused=pl.col("refused").sum(),
+            attempts=pl.col("attempts").sum().cast(pl.UInt32),
+            refused=pl.col("refused").sum().cast(pl.UInt32),
             usual_share=pl.col("usual_share").mean(),
             source=pl.col("source").drop_nulls().sort().first(),
         )
@@ -101,18 +113,17 @@ def outage_windows(
     A hosted domain's bounce may name its domain, its filter or its host; each gets the times of
     the incident that it was in. Columns: provider, start, end. No two rows of a provider overlap.
     """
-    found = incidents(frame, as_of=as_of).select("start", "end", receiver="provider")
+    return windows_in(over(frame, as_of=as_of))
+
+
+def windows_in(gather: Gather) -> pl.DataFrame:
+    """Give the `outage_windows` of all parts that `gather` counts in."""
+    receivers, found = incidents_in(gather)
     if found.is_empty():
-        return found.rename({"receiver": "provider"}).select("provider", "start", "end")
-    seen = _seen(frame, as_of)
+        return found.select("provider", "start", "end")
+    (named,) = gather([_named_in(receivers, found)])
     return (
-        seen.filter("blamed")
-        .join(receivers_of(seen), on="domain")
-        .select("receiver", "time", provider=pl.coalesce("provider", "domain"))
-        .join(found.lazy(), on="receiver")
-        .filter(pl.col("time").is_between("start", "end", closed="left"))
-        .select("provider", "start", "end")
-        .unique()
+        named.lazy()
         .pipe(_in_runs)
         .group_by("provider", "run")
         .agg(start=pl.col("start").min(), end=pl.col("end").max())
@@ -124,19 +135,19 @@ def outage_windows(
 
 def beside_outages(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Give the `events` of a frame without the refusals that a provider's outage explains."""
-    told = events(frame).with_columns(PROVIDER)
+    known = events(frame).with_columns(PROVIDER)
     is_blamed = pl.col("category").is_in(BLAMED_IN_OUTAGES).fill_null(False)
     is_blamed &= pl.col("time").is_not_null()
     windows = outage_windows(frame).lazy().sort("start")
     # The windows of a provider do not overlap: the last that has begun is the only one.
     beside = (
-        told.filter(is_blamed)
+        known.filter(is_blamed)
         .sort("time")
         .join_asof(windows, left_on="time", right_on="start", by="provider", check_sortedness=False)
         .filter((pl.col("time") >= pl.col("end")).fill_null(True))
         .drop("start", "end")
     )
-    return pl.concat([told.filter(~is_blamed), beside])
+    return pl.concat([known.filter(~is_blamed), beside])
 
 
 def hours(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
@@ -150,7 +161,7 @@ def hours(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) 
     or closed, of those tried), events (UInt32: addresses tried). No incident, no rows.
     """
     latest = incidents(frame, as_of=as_of).tail(1).lazy()
-    seen = _seen(frame, as_of)
+    seen = _seen(told(frame, as_of))
     address, time = pl.col("address"), pl.col("time")
     counts = (
         seen.join(receivers_of(seen), on="domain")
@@ -180,25 +191,23 @@ def hours(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) 
     )
 
 
-def _seen(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None) -> pl.LazyFrame:
+def _seen(events: pl.LazyFrame) -> pl.LazyFrame:
     """Give the bounces and deliveries that have a time.
 
     Columns: address (UInt64, a hash: millions are told apart faster by number), domain, time,
     event, provider, remote_mta, reply, blamed (Boolean: an outage says so).
     """
-    return (
-        events(frame, as_of)
-        .filter(pl.col("time").is_not_null() & pl.col("event").is_in(["bounce", "delivery"]))
-        .select(
-            "time",
-            "event",
-            "provider",
-            "remote_mta",
-            "reply",
-            address=pl.col("recipient").hash(),
-            domain=DOMAIN,
-            blamed=_BLAMED,
-        )
+    return events.filter(
+        pl.col("time").is_not_null() & pl.col("event").is_in(["bounce", "delivery"])
+    ).select(
+        "time",
+        "event",
+        "provider",
+        "remote_mta",
+        "reply",
+        address=pl.col("recipient").hash(),
+        domain=DOMAIN,
+        blamed=_BLAMED,
     )
 
 
@@ -208,15 +217,23 @@ def receivers_of(seen: pl.LazyFrame) -> pl.LazyFrame:
     Takes events with domain, provider and remote_mta. Deliveries often name no host, so the most
     frequent name among a domain's events stands.
     """
+    return _receivers(_names(seen)).collect(engine="streaming").lazy()
+
+
+def _names(seen: pl.LazyFrame) -> pl.LazyFrame:
     host = pl.col("remote_mta").str.to_lowercase().str.extract(_HOST)
-    name = pl.coalesce("provider", host)
     return (
         seen.group_by("domain", "provider", "remote_mta")
         .agg(events=pl.len())
-        .group_by("domain", name=name)
+        .group_by("domain", name=pl.coalesce("provider", host))
         .agg(pl.col("events").sum())
         .filter(pl.col("domain").is_not_null())
-        .sort(
+    )
+
+
+def _receivers(names: pl.LazyFrame) -> pl.LazyFrame:
+    return (
+        names.sort(
             pl.col("name").is_null(),
             "domain",
             "events",
@@ -225,29 +242,44 @@ def receivers_of(seen: pl.LazyFrame) -> pl.LazyFrame:
         )
         .unique("domain", keep="first", maintain_order=True)
         .select("domain", receiver=pl.coalesce("name", "domain"))
-        .collect(engine="streaming")
-        .lazy()
     )
 
 
-def _attempts(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
-    """Give what addresses that had accepted mail got: address, time, blamed, provider.
-
-    Only receivers that can have an incident are given: the others need not be counted by the hour.
-    """
-    crowds = (
+def _refusals(seen: pl.LazyFrame) -> pl.LazyFrame:
+    return (
         seen.filter("blamed")
-        .join(receivers, on="domain")
-        .group_by("receiver", pl.col("time").dt.date())
-        .agg(refused=pl.col("address").n_unique())
-        .filter(pl.col("refused") >= FEWEST_ADDRESSES)
-        .select("receiver")
-        .unique()
+        .filter(pl.col("domain").is_not_null())
+        .group_by("domain", day=pl.col("time").dt.date())
+        .agg(refused=pl.len())
     )
-    theirs = receivers.join(crowds, on="receiver", how="semi").collect(engine="streaming")
+
+
+# Who speaks for each domain, and how many events of a day call its addresses bad.
+NAMES = Tally(
+    lambda events: _names(_seen(events)),
+    keys=("domain", "name"),
+    sums=("events",),
+    columns=("provider", "remote_mta"),
+)
+REFUSALS = Tally(lambda events: _refusals(_seen(events)), keys=("domain", "day"), sums=("refused",))
+
+
+def _busy(receivers: pl.LazyFrame, refusals: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the receivers that can have an incident: others need not be counted by the hour."""
+    enough = (
+        refusals.join(receivers, on="domain")
+        .group_by("receiver", "day")
+        .agg(pl.col("refused").sum())
+        .filter(pl.col("refused") >= FEWEST_ADDRESSES)
+    )
+    return receivers.join(enough, on="receiver", how="semi")
+
+
+def _attempts(seen: pl.LazyFrame, receivers: pl.DataFrame) -> pl.LazyFrame:
+    """Give what addresses that had accepted mail got: address, time, blamed, provider."""
     crowd = (
         seen.select("address", "domain", "time", "event", "blamed")
-        .join(theirs.lazy(), on="domain")
+        .join(receivers.lazy(), on="domain")
         .select("address", "time", "event", "blamed", provider="receiver")
         .collect(engine="streaming")
         .lazy()
@@ -266,25 +298,41 @@ def _attempts(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
-    """Give the windows (hours, days) that are incidents.
+def _windows(busy: pl.DataFrame) -> Tally:
+    """Count the addresses tried and refused in each hour and each day of busy receivers."""
+    address = pl.col("address")
+
+    def count(events: pl.LazyFrame) -> pl.LazyFrame:
+        attempts = _attempts(_seen(events), busy)
+        return pl.concat(
+            attempts.group_by("provider", start=pl.col("time").dt.truncate(span))
+            .agg(attempts=address.n_unique(), refused=address.filter("blamed").n_unique())
+            .with_columns(span=pl.lit(span, pl.Duration("us")))
+            for span in SPANS
+        )
+
+    return Tally(
+        count,
+        keys=("provider", "start", "span"),
+        sums=("attempts", "refused"),
+        columns=("provider", "remote_mta"),
+        by_recipient=True,
+    )
+
+
+def _unusual(windows: pl.LazyFrame, span: timedelta) -> pl.LazyFrame:
+    """Give the windows of one length (hours, days) that are incidents.
 
     Columns: provider, start, end, attempts, refused, usual_share.
     """
-    address = pl.col("address")
-    counts = (
-        attempts.group_by("provider", start=pl.col("time").dt.truncate(window))
-        .agg(attempts=address.n_unique(), refused=address.filter("blamed").n_unique())
-        .collect(engine="streaming")
-        .lazy()
-    )
+    counts = windows.filter(pl.col("span") == span).drop("span").collect().lazy()
     return (
         counts.join(_usual(counts), on=["provider", "start"])
         .filter(_is_unusual())
         .select(
             "provider",
             "start",
-            pl.col("start").add(window).alias("end"),
+            pl.col("start").add(span).alias("end"),
             "attempts",
             "refused",
             "usual_share",
@@ -292,42 +340,62 @@ def _unusual(attempts: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
     )
 
 
-def _known(seen: pl.LazyFrame, receivers: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the publicly known incidents that left bounces in the frame."""
+def _known(receivers: pl.DataFrame) -> Tally:
+    """Count the addresses of the publicly known incidents that left bounces in the frame."""
     table = tomllib.loads(files("bouncekit.rules").joinpath("incidents.toml").read_text("utf-8"))
     known = pl.LazyFrame(table["incident"]).with_columns(pl.col("start", "end").cast(Time))
-    known = known.with_columns(end=pl.col("end") + KNOWN_LAG).rename({"source": "told_by"})
+    known = known.with_columns(end=pl.col("end") + KNOWN_LAG)
     words = sorted({word for incident in table["incident"] for word in incident["words"]})
-    # Few events are of that time: they are looked for before any text is.
-    inside = (
-        seen.filter(pl.col("time").is_between(*_span(table["incident"])))
-        .join(receivers, on="domain")
-        .with_columns(provider=pl.coalesce("provider", "receiver"))
-        .join(known, on="provider")
-        .filter(pl.col("time").is_between("start", "end", closed="left"))
-    )
     said = pl.col("reply").str.to_lowercase().str.replace_all(r"\s+(?:550[ -]5\.1\.1\s+)?", " ")
     false = pl.any_horizontal(
         said.str.contains(word, literal=True) & pl.col("words").list.contains(word)
         for word in words
     ).fill_null(False)
-    return (
-        inside.group_by("start", "end", "told_by", provider="receiver")
-        .agg(
-            attempts=pl.col("address").n_unique(),
-            refused=pl.col("address").filter(pl.col("blamed") & false).n_unique(),
+    span = _span(table["incident"])
+
+    def count(events: pl.LazyFrame) -> pl.LazyFrame:
+        # Few events are of that time: they are looked for before any text is.
+        return (
+            _seen(events)
+            .filter(pl.col("time").is_between(*span))
+            .join(receivers.lazy(), on="domain")
+            .with_columns(provider=pl.coalesce("provider", "receiver"))
+            .join(known, on="provider")
+            .filter(pl.col("time").is_between("start", "end", closed="left"))
+            .group_by("start", "end", "source", provider="receiver")
+            .agg(
+                attempts=pl.col("address").n_unique(),
+                refused=pl.col("address").filter(pl.col("blamed") & false).n_unique(),
+            )
         )
-        .filter(pl.col("refused") > 0)
-        .select(
-            "provider",
-            "start",
-            "end",
-            "attempts",
-            "refused",
-            pl.lit(None, pl.Float64).alias("usual_share"),
-            source="told_by",
-        )
+
+    return Tally(
+        count,
+        keys=("provider", "start", "end", "source"),
+        sums=("attempts", "refused"),
+        columns=("provider", "remote_mta", "reply"),
+        by_recipient=True,
+        span=span,
     )
+
+
+def _named_in(receivers: pl.DataFrame, found: pl.DataFrame) -> Tally:
+    """Give under which names bounces of the incidents speak: provider, start, end."""
+    times = found.lazy().select("start", "end", receiver="provider")
+
+    def count(events: pl.LazyFrame) -> pl.LazyFrame:
+        return (
+            _seen(events)
+            .filter("blamed")
+            .join(receivers.lazy(), on="domain")
+            .select("receiver", "time", provider=pl.coalesce("provider", "domain"))
+            .join(times, on="receiver")
+            .filter(pl.col("time").is_between("start", "end", closed="left"))
+            .select("provider", "start", "end")
+            .unique()
+        )
+
+    return Tally(count, keys=("provider", "start", "end"), columns=("provider", "remote_mta"))
 
 
 def _span(incidents: list[dict[str, datetime]]) -> tuple[datetime, datetime]:

@@ -32,6 +32,14 @@ def all_notebooks() -> list[Path]:
     return sorted(folder().glob("[0-9][0-9]-*.ipynb"))
 
 
+def title(notebook: Path) -> str:
+    """Give the question that a notebook answers."""
+    import nbformat
+
+    first = nbformat.read(notebook, as_version=4).cells[0].source
+    return str(first).splitlines()[0].lstrip("# ")
+
+
 def side_by_side(work: Callable[[Path], Result], paths: Iterable[Path]) -> Iterator[Result]:
     """Do something with notebooks, some at once, and give the results in their order."""
     loops = _lab("jupyter_core.utils")

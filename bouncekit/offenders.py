@@ -5,8 +5,6 @@ from collections.abc import Collection
 from datetime import datetime
 
 import polars as pl
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
 from bouncekit import rules as knowledge
 from bouncekit.history import DOMAIN, by_mailing, events, in_utc, last_event
@@ -210,6 +208,9 @@ def _suggestions(
 
 
 def _one_slip_away(domain: str, known: list[str]) -> list[str]:
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
     found = process.extract(
         domain, known, scorer=OSA.distance, score_cutoff=TYPO_DISTANCE, limit=None
     )

@@ -1,22 +1,25 @@
 """Decide which addresses come off the list."""
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from os import PathLike
 
 import polars as pl
 
 from bouncekit.because import because
-from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event
-from bouncekit.incidents import outage_windows
+from bouncekit.buckets import in_parts
+from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event, outcomes
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
 from bouncekit.strikes import after_reset, counted, last_reset, weight
+from bouncekit.tallies import ALWAYS, over
+from bouncekit.whole import Whole, whole_of
 
-__all__ = ["Policy", "decide", "find_policy", "policies", "presets"]
+__all__ = ["Policy", "decide", "find_policy", "policies", "presets", "tally"]
 
-# Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
-USUAL_GAP_DAYS = 30
+# The columns of a classified frame that decisions rest on.
+USED = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
 
 _NUMBERS = ("mailings_bounced", "bounced_since", "strikes", "score", "sure_score")
 
@@ -47,30 +50,86 @@ def decide(
     chosen = find_policy(policy)
     if sent is not None:
         frame = match_sent(frame, sent)
-    as_of = as_of or last_event(frame)
-    if guard is True:
-        guard = outage_windows(frame, as_of=as_of)
-    outages = None if guard is False else guard
-    ordered = decisions(frame, chosen, as_of, outages).sort("verdict", "recipient")
-    return tell_unmatched(ordered.collect(engine="streaming"), frame)
+    if isinstance(frame, pl.DataFrame):
+        return decide_parts([frame], chosen, as_of, guard)
+    with in_parts(used(frame)) as parts:
+        return decide_parts(parts, chosen, as_of, guard)
 
 
-def decisions(
+def tally(
     frame: pl.DataFrame | pl.LazyFrame,
-    policy: Policy,
-    as_of: datetime | None,
-    outages: pl.DataFrame | None,
-) -> pl.LazyFrame:
-    """Give the rows of `decide` in any order, lazily: who wants no sentences has none written.
+    tried: Iterable[str | PathLike[str] | Policy],
+    *,
+    as_of: datetime | None = None,
+    guard: bool = True,
+) -> pl.DataFrame:
+    """Count the verdicts that `decide` would give by each of several policies.
 
-    `outages` are the windows of `outage_windows`, None to decide without the guard.
+    Columns: policy (String, in the order given), verdict (Verdict), recipients (UInt32).
     """
+    as_of = as_of or last_event(frame)
+    whole = whole_of(over(frame, as_of=as_of), as_of, guard)
+    known = events(frame, as_of, whole.lists)
+    # What no policy changes is found once: it is most of the work.
+    outcome = outcomes(known).collect(engine="streaming").lazy()
+    bounced = known.filter(pl.col("event") == "bounce").collect(engine="streaming").lazy()
+    counts = [
+        _judged(by_mailing(bounced, weight(policy), outcome), policy, whole)
+        .group_by("policy", "verdict")
+        .agg(recipients=pl.len())
+        .sort("verdict")
+        .collect(engine="streaming")
+        for policy in map(find_policy, tried)
+    ]
+    schema = {"policy": pl.String(), "verdict": Verdict, "recipients": pl.UInt32()}
+    return pl.concat([pl.DataFrame(schema=schema), *counts])
+
+
+def used(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the columns of a frame that decisions rest on."""
+    names = frame.collect_schema().names()
+    return frame.select(name for name in names if name in USED) if "recipient" in names else frame
+
+
+def decide_parts(
+    parts: Sequence[pl.DataFrame | pl.LazyFrame],
+    policy: Policy,
+    as_of: datetime | None = None,
+    guard: bool | pl.DataFrame = True,
+    keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda decisions: decisions,
+) -> pl.DataFrame:
+    """Give what `decide` gives on parts of a list that share no recipient, one after the other.
+
+    Of the decisions on each part remains what `keep` makes of them.
+    """
+    as_of = as_of or max(filter(None, map(last_event, parts)), default=None)
+    whole = whole_of(over(*parts, as_of=as_of), as_of, guard)
+    rows = [keep(decided(part, policy, whole)) for part in parts]
+    return pl.concat(rows).sort("verdict", "recipient")
+
+
+def decided(frame: pl.DataFrame | pl.LazyFrame, policy: Policy, whole: Whole) -> pl.DataFrame:
+    """Give the rows of `decide`, in any order, for a part of a list that `whole` was counted on.
+
+    All events of a recipient must lie in the same part.
+    """
+    rows = decisions(frame, policy, whole).collect(engine="streaming")
+    return tell_unmatched(rows, frame)
+
+
+def decisions(frame: pl.DataFrame | pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
+    """Give the rows of `decided` lazily: who wants no sentences has none written."""
+    known = events(frame, whole.as_of, whole.lists)
+    return _judged(by_mailing(known, weight(policy)), policy, whole)
+
+
+def _judged(mailed: pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
     # What several counts need is counted once: the engine would do it anew for each.
-    history = by_mailing(events(frame, as_of), weight(policy)).collect(engine="streaming").lazy()
-    recipients, bounced, usual_gap = pl.collect_all(
-        [_per_recipient(history, policy), _bounced(history), _usual_gap(history)],
-        engine="streaming",
+    history = mailed.collect(engine="streaming").lazy()
+    recipients, bounced = pl.collect_all(
+        [_per_recipient(history, policy), _bounced(history)], engine="streaming"
     )
+    outages = whole.outages
     held = _no_incidents() if outages is None else outages.lazy()
     strikes = counted(bounced.lazy(), recipients.lazy(), policy, held)
     if policy.by_share:
@@ -79,14 +138,17 @@ def decisions(
         recipients.lazy()
         .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
         .join(strikes, on="recipient", how="left")
-        .join(usual_gap.lazy(), how="cross")
-        .with_columns(pl.col(_NUMBERS).fill_null(0), threshold=_threshold(policy))
+        .with_columns(
+            pl.col(_NUMBERS).fill_null(0),
+            threshold=_threshold(policy),
+            gap=pl.lit(whole.gap, pl.Duration("us")),
+        )
         .with_columns(
             until=_end_of_pause(policy), is_enough=_is_enough(policy, "allowed", "strike")
         )
         .with_columns(verdict=_verdict(policy))
         .pipe(_worst_run, policy)
-        .with_columns(is_over=_is_over(as_of))
+        .with_columns(is_over=_is_over(whole.as_of))
         .with_columns(
             verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
@@ -172,13 +234,6 @@ def _by_share(strikes: pl.LazyFrame, history: pl.LazyFrame) -> pl.LazyFrame:
 def _no_incidents() -> pl.LazyFrame:
     time = pl.Datetime("us", "UTC")
     return pl.LazyFrame(schema={"provider": pl.String, "start": time, "end": time})
-
-
-def _usual_gap(history: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the median distance of two mailings, a row for the whole list."""
-    starts = history.group_by("mailing_key").agg(start=pl.col("sent").min()).sort("start")
-    gap = pl.col("start").diff().filter(pl.col("start").diff() >= pl.duration(hours=12)).median()
-    return starts.select(gap=gap.fill_null(pl.duration(days=USUAL_GAP_DAYS)))
 
 
 def _threshold(policy: Policy) -> pl.Expr:

@@ -30,8 +30,11 @@ _AMOUNT = r"[2345][0-9][0-9] (?:seconds|minutes|hours|days|bytes|[kmg]b[ ).,])"
 _LEADING_CODE = r"^([45][0-9][0-9])[ -]"
 _FAILURE_CODE = rf"{_BEFORE_CODE}(?:{_AMOUNT}|([45][0-9][0-9]){_AFTER_CODE})"
 _ANY_CODE = rf"{_BEFORE_CODE}(?:{_AMOUNT}|([2345][0-9][0-9]){_AFTER_CODE})"
-# Inside a sentence only an enhanced code or the word "error" behind it makes a number a code.
-_CODE_IN_SENTENCE = r"(?:^|[^0-9.:/@\w-])([45][0-9][0-9])(?:[\s-]#?[245]\.[0-9]\.[0-9]|\serror\b)"
+# Inside a sentence a number is a code by an enhanced code behind it, by the word "error", or where
+# a quotation begins as Cisco's gateways write it: `5.1.0 - Unknown address error 550-'no user'`.
+_CODE_IN_SENTENCE = (
+    r"(?:^|[^0-9.:/@\w-])([45][0-9][0-9])(?:[\s-]#?[245]\.[0-9]\.[0-9]|\serror\b|-')"
+)
 
 # RFC 3463 §2: class "." subject "." detail. One digit of subject and at most three of detail keep
 # versions (4.92.3), dates (6.5.2010) and IP addresses out; blanks around the dots occur.

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from jinja2 import Environment
 
-from bouncekit import charts, notebooks
+from bouncekit import charts, hidden, notebooks
 from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
-from bouncekit.counts import distribution, unclassified
+from bouncekit.counts import distribution, holdings, unclassified
 from bouncekit.domains import faults_by_provider
 from bouncekit.drafts import scratch, whole_folder
 from bouncekit.errors import BouncekitError
-from bouncekit.files import without_formulas
+from bouncekit.files import printable, without_formulas
 from bouncekit.history import last_event, rates
 from bouncekit.incidents import hours, incidents
 from bouncekit.mask import mask
@@ -32,7 +32,7 @@ from bouncekit.own_rules import own_phrases
 from bouncekit.policy import decide
 from bouncekit.revivals import revivals
 from bouncekit.suppress import write_suppressions
-from bouncekit.theme import ROWS, table, use_theme
+from bouncekit.theme import ROWS, picture, table, use_theme
 
 if TYPE_CHECKING:
     from bouncekit.read import Reading
@@ -115,19 +115,25 @@ def _fill(
         shown = mask(frame) if masked else frame
         without_formulas(shown).write_csv(draft / f"{name}.csv")
     to_mend = problems(found["alerts"])
+    by_fault = distribution(bounces, by="fault")
     pictures = _charts(draft / "charts", bounces, decisions, to_mend)
     parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
     pages = _pages(draft, reading.frame, parameters, progress=progress)
     manifest = _manifest(reading, policy, rules, decisions, bounces)
+    if masked:
+        for file in manifest["files"]:
+            file["source"] = _masked(file["source"])
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     index = _template("index.html").render(
-        summary=reading.summary,
+        summary=_masked(reading.summary) if masked else reading.summary,
         manifest=manifest,
         pictures=pictures,
         pages=pages,
         problems=to_mend.to_dicts(),
+        glance=_glance(bounces, by_fault, decisions, to_mend.height),
+        missing=holdings(bounces).filter(pl.col("events") == 0).to_dicts(),
         tables={
-            "faults": _table(distribution(bounces, by="fault"), masked),
+            "faults": _table(by_fault, masked),
             "incidents": _table(found["incidents"], masked),
             "verdicts": _table(_verdicts(decisions), masked),
             "removals": _table(_removals(decisions), masked, MOST_REMOVALS),
@@ -139,17 +145,18 @@ def _fill(
 
 def _charts(
     folder: Path, bounces: pl.DataFrame, decisions: pl.DataFrame, to_mend: pl.DataFrame
-) -> dict[str, str]:
-    """Write each chart that the frames have something for, and give its description by name."""
+) -> dict[str, dict[str, Any]]:
+    """Write each chart that the frames have something for; give its text and size by name."""
     folder.mkdir()
     repeated = offenders(bounces, at_least=1)
+    after_failure = pl.col("sends_after_first_failure") > 0
     by_mailing = rates(bounces)
     verdicts = decisions.group_by("verdict", "category").agg(recipients=pl.len())
     makers = {
         "categories": (charts.categories, distribution(bounces, by=["category", "fault"])),
         "bounce_rate": (charts.bounce_rate, by_mailing),
         "pareto": (charts.pareto, pareto(repeated) if repeated.height else repeated),
-        "hygiene": (charts.hygiene, hygiene(repeated)),
+        "hygiene": (charts.hygiene, hygiene(repeated.filter(after_failure))),
         "revivals": (charts.revivals, revivals(bounces)),
         "providers": (charts.providers, faults_by_provider(bounces)),
         "blocklists": (charts.blocklists, blocklistings(bounces)),
@@ -162,9 +169,11 @@ def _charts(
         if frame.is_empty():
             continue
         chart = draw(frame)
-        for ending in ("png", "svg"):
-            chart.save(folder / f"{name}.{ending}")
-        drawn[name] = str(chart.to_dict().get("description", name))
+        chart.save(folder / f"{name}.svg")
+        spec = chart.to_dict()
+        shown, about = picture(spec)
+        (folder / f"{name}.png").write_bytes(shown["image/png"])
+        drawn[name] = _about(about)
     return drawn
 
 
@@ -177,19 +186,19 @@ def _pages(
         frame.write_parquet(export)
         given = {"EXPORT": [str(export)], **parameters}
 
-        def page(notebook: Path) -> tuple[str, str]:
+        def page(notebook: Path) -> None:
             content = notebooks.run_with(notebook, given, place)
-            title, html = _html(content)
+            html = _html(content, contents)
             (draft / f"{notebook.stem}.html").write_text(html, encoding="utf-8")
-            return f"{notebook.stem}.html", title
 
         paths = notebooks.all_notebooks()
-        return list(_with_progress(notebooks.side_by_side(page, paths), len(paths), progress))
+        contents = [(f"{path.stem}.html", notebooks.title(path)) for path in paths]
+        for _ in _with_progress(notebooks.side_by_side(page, paths), len(paths), progress):
+            pass
+        return contents
 
 
-def _with_progress(
-    pages: Iterable[tuple[str, str]], count: int, progress: bool
-) -> Iterable[tuple[str, str]]:
+def _with_progress(pages: Iterable[None], count: int, progress: bool) -> Iterable[None]:
     if not progress or not sys.stderr.isatty():
         return pages
     from rich.console import Console
@@ -199,30 +208,64 @@ def _with_progress(
     return track(pages, "Running the notebooks", total=count, console=console)
 
 
-def _html(content: Any) -> tuple[str, str]:
+def _html(content: Any, contents: list[tuple[str, str]]) -> str:
     """Turn a notebook into a page: prose, pictures and tables; the code folded away."""
     import mistune
 
-    cells = []
+    cells: list[dict[str, Any]] = []
+    code: list[str] = []  # of cells that show nothing: it goes with the next that does
     for cell in content.cells:
         if cell.cell_type == "markdown":
             cells.append({"prose": mistune.html(cell.source.replace(".ipynb)", ".html)"))})
             continue
         if "injected-parameters" in cell.metadata.get("tags", []):
             continue
-        cells.append({"code": cell.source, "outputs": [_output(o) for o in cell.outputs]})
-    first = content.cells[0].source.splitlines()[0].lstrip("# ")
-    return first, _template("notebook.html").render(title=first, cells=cells)
+        code.append(cell.source)
+        if cell.outputs:
+            shown = [_output(output) for output in cell.outputs]
+            cells.append({"code": "\n\n".join(code), "outputs": shown})
+            code.clear()
+    title = content.cells[0].source.splitlines()[0].lstrip("# ")
+    return str(_template("notebook.html").render(title=title, cells=cells, contents=contents))
 
 
-def _output(output: Any) -> dict[str, str]:
+def _output(output: Any) -> dict[str, Any]:
     data = output.get("data", {})
     text = str(data.get("text/plain", output.get("text", "")))
     if "image/png" in data:
-        return {"png": str(data["image/png"]).strip(), "text": text}
+        about = _about(output.get("metadata", {}))
+        return {"png": str(data["image/png"]).strip(), "alt": text, **about}
     if "text/html" in data:
         return {"html": str(data["text/html"])}
     return {"text": text}
+
+
+def _about(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A picture's description, and the size at which it is shown: it has more pixels than that."""
+    about = metadata.get("image/png", {})
+    return {name: said if name == "alt" else round(said) for name, said in about.items()}
+
+
+def _glance(
+    bounces: pl.DataFrame, by_fault: pl.DataFrame, decisions: pl.DataFrame, to_mend: int
+) -> list[tuple[str, str]]:
+    """The few numbers that a reader looks for first, each with its words."""
+    events = dict(bounces["event"].cast(pl.String).value_counts().iter_rows())
+    verdicts = dict(decisions["verdict"].cast(pl.String).value_counts().iter_rows())
+    mine = by_fault.filter(pl.col("fault").is_in(["sender", "message"]))
+    failures = int(by_fault["events"].sum())
+    glance = [(f"{events.get('bounce', 0):,}", "bounces")]
+    if delivered := events.get("delivery", 0):
+        glance[0] = (glance[0][0], f"bounces, beside {delivered:,} deliveries")
+    if failures:
+        share = f"{mine['events'].sum() / failures:.1%}".replace("%", " %")
+        glance.append((share, "of the failures are yours to mend"))
+    glance.append((f"{to_mend}", f"problem{'s' * (to_mend != 1)} of your sending"))
+    removed, held = verdicts.get("remove", 0), verdicts.get("hold", 0)
+    glance.append((f"{removed:,}", f"address{'es' * (removed != 1)} to remove"))
+    if held:
+        glance.append((f"{held:,}", f"removal{'s' * (held != 1)} on hold"))
+    return glance
 
 
 def _table(frame: pl.DataFrame, masked: bool, rows: int = ROWS) -> str:
@@ -254,7 +297,7 @@ def _manifest(
     as_of = last_event(bounces)
     return {
         "bouncekit": version("bouncekit"),
-        "policy": policy,
+        "policy": os.path.basename(policy),  # noqa: PTH119 - a name, or the path of a user's file
         "rules": rules and Path(rules).name,
         "as_of": as_of and as_of.isoformat(),
         "rows": reading.frame.height,
@@ -266,8 +309,19 @@ def _manifest(
     }
 
 
+def _masked(name: str) -> str:
+    return str(pl.select(hidden.masked(pl.lit(name))).item())
+
+
+def _shown(value: Any) -> Any:
+    """What a template puts into a page, without what hides in it or turns the reading direction."""
+    return printable(value) if type(value) is str else value  # Markup is ours
+
+
 def _template(name: str) -> Any:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     folder = files("bouncekit").joinpath("templates")
     style = folder.joinpath("style.css").read_text(encoding="utf-8")
     script = folder.joinpath("tables.js").read_text(encoding="utf-8")

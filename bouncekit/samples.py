@@ -1,4 +1,4 @@
-"""The article's quoted replies, as they come with bouncekit."""
+"""The article's codes and quoted replies, as they come with bouncekit."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +12,14 @@ def article_replies() -> pl.DataFrame:
     Columns (String): id, where (article or comment), reply, category, also_accepted, fault: the
     last three as people labelled them.
     """
-    installed = Path(str(files("bouncekit"))) / "_data" / "article_replies.csv"
-    checkout = Path(__file__).parent.parent / "data" / "article_replies.csv"
-    return pl.read_csv(installed if installed.exists() else checkout, infer_schema=False)
+    return pl.read_csv(_file("article_replies.csv"), infer_schema=False)
+
+
+def article_codes() -> pl.DataFrame:
+    """Give the reply codes that the article lists: code (Int16) and what it says of it (String)."""
+    return pl.read_csv(_file("article_codes.csv"), schema={"code": pl.Int16, "says": pl.String})
+
+
+def _file(name: str) -> Path:
+    installed = Path(str(files("bouncekit"))) / "_data" / name
+    return installed if installed.exists() else Path(__file__).parent.parent / "data" / name

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.files import literal
 from bouncekit.schema import BOUNCES, Category, Event
 
 Sent = pl.DataFrame | pl.LazyFrame | str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -17,6 +18,8 @@ HEADINGS = {
     "address mail to toaddress toemail rcpt rcptto subscriber subscriberemail contact contactemail",
     "message_id": "messageid msgid smtpid smtpmessageid sgmessageid internetmessageid",
 }
+# The `source_class` of events read from mails: the others come from one's own server or service.
+_WRITTEN_BY_ANYBODY = "^(?:dsn:|arf:|mail$)"
 # What strangers can forge. Deliveries and opens come from one's own log, and a wish to leave the
 # list is granted whoever asks.
 FORGEABLE = ("bounce", "deferral", "complaint", "auto_reply", "dropped")
@@ -28,8 +31,9 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
     `sent` is a table of what was sent, or its file or files (CSV, Parquet, NDJSON; a plain list of
     addresses will do), with a column of recipients, of message ids, or both. An event matches if
     its message id was sent to its recipient (or to its `final_recipient`); where the event or the
-    table has no ids, if its recipient is in the table. Angle brackets and the case of addresses
-    don't matter.
+    table has no ids, if its recipient is in the table. A bounce mail without an id matches nothing
+    in a table with ids, since anybody can write one. Angle brackets and the case of addresses don't
+    matter. What is marked already, such as by a signed return path, stays marked.
 
     Adds `unmatched` (Boolean). What is unmatched counts for nothing in offenders, incidents, alerts
     and decisions: it never removes an address. Raises BouncekitError for a file that cannot be read
@@ -41,7 +45,7 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
         raise BouncekitError(
             "The frame has no column 'recipient'; read the export with bk.read() or rename it."
         )
-    for name in ("message_id", "final_recipient"):
+    for name in ("message_id", "final_recipient", "source_class"):
         if name not in names:
             lazy = lazy.with_columns(pl.lit(None, BOUNCES[name]).alias(f"_{name}"))
         else:
@@ -54,7 +58,11 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
     table = sent_messages(sent)
     known = table.collect_schema().names()
     matches = [pl.lit(False)]
-    has_id = pl.col("_id").is_not_null() if "message_id" in known else pl.lit(False)
+    # A bounce mail quotes the message: one that names no id, where ids are known, proves nothing.
+    has_id = pl.lit(False)
+    if "message_id" in known:
+        is_mail = pl.col("_source_class").str.contains(_WRITTEN_BY_ANYBODY).fill_null(False)
+        has_id = pl.col("_id").is_not_null() | is_mail
     if "recipient" in known:
         for name in ("_to", "_final"):
             keyed = _hit(keyed, table, {name: "recipient"}, f"_in{name}")
@@ -64,7 +72,8 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
         for number, on in enumerate(keys if "recipient" in known else [{"_id": "message_id"}]):
             keyed = _hit(keyed, table, on, f"_pair{number}")
             matches.append(pl.col(f"_pair{number}"))
-    marked = keyed.with_columns(unmatched=~pl.any_horizontal(matches)).select(
+    before = pl.col("unmatched").fill_null(False) if "unmatched" in names else pl.lit(False)
+    marked = keyed.with_columns(unmatched=before | ~pl.any_horizontal(matches)).select(
         *(name for name in names if name != "unmatched"), "unmatched"
     )
     return marked.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else marked
@@ -131,6 +140,40 @@ def tell_unmatched(decisions: pl.DataFrame, frame: pl.DataFrame | pl.LazyFrame) 
     )
 
 
+def unmatched(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Report the events that match nothing that was sent: forged, or missing from the sent list.
+
+    Takes a classified frame that `match_sent` has marked, or `read` with a key for return paths. A
+    row per event, category and provider (a recipient's domain where it has no name): event,
+    category, provider · events, recipients (UInt32) · share (Float64: of all such events) ·
+    first_seen, last_seen (Datetime). Most events first. A share of 100 % that begins in one hour
+    is a forger's; a small one in every category is a sent list with gaps. Raises BouncekitError for
+    a frame that was not marked.
+    """
+    if "unmatched" not in frame.collect_schema().names():
+        raise BouncekitError(
+            "The frame has no column 'unmatched'; compare it with match_sent(frame, sent) first."
+        )
+    domain = pl.col("recipient").str.extract(r"@([^@]*)$").str.to_lowercase()
+    keys = ["event", "category", "provider"]
+    return (
+        frame.lazy()
+        .filter(pl.col("event").is_in(FORGEABLE))
+        .with_columns(provider=pl.coalesce("provider", domain))
+        .group_by(keys)
+        .agg(
+            events=pl.col("unmatched").sum(),
+            recipients=pl.col("recipient").filter("unmatched").n_unique(),
+            share=pl.col("unmatched").mean(),
+            first_seen=pl.col("time").filter("unmatched").min(),
+            last_seen=pl.col("time").filter("unmatched").max(),
+        )
+        .filter(pl.col("events") > 0)
+        .sort("events", *keys, descending=[True, False, False, False])
+        .collect(engine="streaming")
+    )
+
+
 def _hit(events: pl.LazyFrame, table: pl.LazyFrame, on: dict[str, str], name: str) -> pl.LazyFrame:
     """Add `name`: true where the events' columns hold a row of the table's columns."""
     keys = table.select(pl.col(theirs).alias(ours) for ours, theirs in on.items())
@@ -161,12 +204,17 @@ def _scanned(path: Path) -> pl.LazyFrame:
     kind = next((s for s in reversed(path.suffixes) if s not in (".gz", ".zst")), "").lower()
     try:
         if kind == ".parquet":
-            return pl.scan_parquet(path)
+            return pl.scan_parquet(path, glob=False)
         if kind in (".ndjson", ".jsonl"):
-            return pl.scan_ndjson(path, infer_schema_length=None)
+            return pl.scan_ndjson(literal(path), infer_schema_length=None)
         # In other encodings the addresses can be read, and only they count.
         head = pl.read_csv(
-            path, has_header=False, infer_schema=False, n_rows=1, encoding="utf8-lossy"
+            path,
+            has_header=False,
+            infer_schema=False,
+            n_rows=1,
+            encoding="utf8-lossy",
+            glob=False,
         )
         if head.is_empty():
             raise BouncekitError(f"{path}: the sent list is empty; export it again.")
@@ -179,6 +227,7 @@ def _scanned(path: Path) -> pl.LazyFrame:
             infer_schema=False,
             separator=comma,
             encoding="utf8-lossy",
+            glob=False,
         )
         table.select(pl.all().count()).collect(engine="streaming")  # tells what is broken, if it is
         names = table.collect_schema().names()

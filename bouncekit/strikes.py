@@ -13,16 +13,21 @@ _RUN = ["recipient", "run"]
 
 def weight(policy: Policy) -> pl.Expr:
     """Give what a bounce weighs under a policy (Float64)."""
-    category = pl.col("category").cast(pl.String)
     by_reply = pl.when(pl.col("permanent").fill_null(True))
-    weight = by_reply.then(
-        category.replace_strict(policy.if_permanent, default=0.0, return_dtype=pl.Float64)
-    ).otherwise(category.replace_strict(policy.if_temporary, default=0.0, return_dtype=pl.Float64))
+    weight = by_reply.then(_of(policy.if_permanent)).otherwise(_of(policy.if_temporary))
     if policy.ambiguous_weight is None:
         return weight
     leaves_doubt = pl.col("rule").is_in(knowledge.builtin().vague) | (pl.col("certainty") != "text")
     doubtful = pl.min_horizontal(weight, pl.lit(policy.ambiguous_weight, pl.Float64))
     return pl.when(leaves_doubt.fill_null(True)).then(doubtful).otherwise(weight)
+
+
+def _of(weights: dict[str, float]) -> pl.Expr:
+    """Give what a category weighs. (`replace_strict` would hold all rows in memory.)"""
+    category = pl.col("category")
+    known = {w: [name for name, own in weights.items() if own == w] for w in weights.values()}
+    weighed = [pl.when(category.is_in(names)).then(pl.lit(float(w))) for w, names in known.items()]
+    return pl.coalesce(*weighed, pl.lit(0.0))
 
 
 def last_reset(policy: Policy) -> pl.Expr:

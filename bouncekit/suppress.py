@@ -15,7 +15,7 @@ import polars as pl
 
 from bouncekit.drafts import whole_file
 from bouncekit.errors import BouncekitError
-from bouncekit.files import with_formulas
+from bouncekit.files import refuse_bytes, with_formulas
 from bouncekit.formats import content, find_format, formats, is_address, parts, table
 
 SERVICES: Sequence[str] = tuple(formats())
@@ -55,6 +55,7 @@ def write_suppressions(
     read or written, or if more than the share `at_most` (0 to 1) of the recipients would go.
     """
     to = find_format(service)
+    refuse_bytes(Path(path))
     needed = ["verdict", "recipient", *to.needed]
     if missing := [name for name in needed if name not in decisions.columns]:
         raise BouncekitError(

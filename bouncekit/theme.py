@@ -7,13 +7,13 @@ import unicodedata
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from html import escape
 from typing import Any, Final, cast
 
 import altair as alt
 import polars as pl
 from altair.utils.mimebundle import spec_to_mimebundle
 
+from bouncekit.files import in_html
 from bouncekit.mask import mask
 from bouncekit.schema import ACTIONS, FAULTS, VERDICTS
 
@@ -61,6 +61,15 @@ ROOMY_ROW = alt.Step(46)  # a row with a line of text above its bar
 CELL = alt.Step(66)  # a column with a dot and its number side by side
 WIDE_CELL = alt.Step(76)  # the same under a heading of words
 HEADING_SPACE, HEADING_LINE = 9, 14  # pixels below a heading of one line, and for each more
+# A tick of a time axis, by the largest unit it stands on: no label leaves its year to be guessed.
+TICKS = {
+    "year": "%Y",
+    **dict.fromkeys(("quarter", "month"), "%b %Y"),
+    **dict.fromkeys(("week", "date", "day"), "%Y-%m-%d"),
+    "hours": "%b %d %H:%M",
+    "minutes": "%H:%M",
+    **dict.fromkeys(("seconds", "milliseconds"), "%H:%M:%S"),
+}
 SMALLEST_DOT = 36  # in square pixels: a ring that is seen to be hollow
 PIXELS_PER_INCH = 144  # twice the display size of 72
 
@@ -238,10 +247,14 @@ class _InScript(json.JSONEncoder):
 
 
 def picture(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An Altair renderer: the chart as PNG (with its display size) and as one line of text."""
+    """An Altair renderer: the chart as PNG and as one line of text.
+
+    The picture's metadata hold its display size and, for those who cannot see it, its description.
+    """
     data, metadata = spec_to_mimebundle(
         spec, format="png", mode="vega-lite", ppi=PIXELS_PER_INCH, scale_factor=1
     )
+    metadata["image/png"] |= {"alt": str(spec.get("description") or _title(spec))}
     line = f"<chart {_title(spec)!r} spec={spec_hash(spec)}>"
     return {"image/png": _small(data["image/png"]), "text/plain": line}, metadata
 
@@ -368,16 +381,17 @@ def _one_line(text: str, longest: int = TEXT_LENGTH) -> str:
 
 def _html(cells: dict[str, list[str]], numeric: set[str], times: set[str], note: str) -> str:
     """A plain table that screen readers follow: column headers with a scope, a caption."""
-    align = {name: "right" if name in numeric else "left" for name in cells}
+    align = dict.fromkeys(cells, "left")
+    align |= dict.fromkeys(numeric, "right;white-space:nowrap")
     align |= dict.fromkeys(times, "left;white-space:nowrap")
     head = "".join(
-        f'<th scope="col" style="text-align:{align[name]}">{escape(_one_line(name))}</th>'
+        f'<th scope="col" style="text-align:{align[name]}">{in_html(_one_line(name))}</th>'
         for name in cells
     )
     rows = "\n".join(
         "<tr>"
         + "".join(
-            f'<td style="text-align:{align[name]}">{escape(cell)}</td>'
+            f'<td style="text-align:{align[name]}">{in_html(cell)}</td>'
             for name, cell in zip(cells, row, strict=True)
         )
         + "</tr>"

@@ -15,6 +15,7 @@ from bouncekit.domains import faults_by_provider
 from bouncekit.history import rates
 from bouncekit.incidents import hours
 from bouncekit.offenders import hygiene, pareto, timelines
+from bouncekit.policy import tally
 from bouncekit.revivals import revivals
 from bouncekit.theme import picture
 
@@ -37,9 +38,8 @@ def every_chart() -> dict[str, alt.TopLevelMixin]:
     chosen = long.gather_every(1 + long.height // 12)["recipient"]
     dead = offenders.filter(pl.col("sends_after_first_failure") > 0)
     decisions = bk.decide(bounces)
-    tried = pl.concat(bk.decide(bounces, name) for name in POLICIES)
     meanings = bk.reply_codes().select(
-        reply_code="code", meaning=pl.col("meaning").str.extract("^([^:(]+)")
+        reply_code="code", meaning=pl.col("meaning").str.extract("^([^:(;]+)")
     )
     by_code = bk.distribution(bounces, by=["reply_code", "action"])
     history = history_of(bounces)
@@ -71,9 +71,7 @@ def every_chart() -> dict[str, alt.TopLevelMixin]:
             .agg(recipients=pl.len())
             .sort("verdict", "category")
         ),
-        "policies": charts.policies(
-            tried.group_by("policy", "verdict").agg(recipients=pl.len()).sort("policy", "verdict")
-        ),
+        "policies": charts.policies(tally(bounces, POLICIES)),
         "saved_and_lost": charts.saved_and_lost(bk.backtest(bounces, POLICIES)),
         "removals": charts.removals(each),
         "rates_compared": charts.rates_compared(each),

@@ -31,6 +31,7 @@ from bouncekit.schema import (
     Time,
     Verdict,
 )
+from bouncekit.theme import TICKS
 
 DAY = datetime(2024, 5, 1, 9, tzinfo=UTC)
 HOSTILE = "</script>{{datum}}'\"<b>ann.lee@example.org</b>" + "x" * 300
@@ -344,6 +345,26 @@ def test_what_is_kept_is_told_and_not_drawn() -> None:
 def test_a_policy_that_removes_nobody_keeps_its_row() -> None:
     data = frame("policies", ("article", "remove", 7), ("never", "keep", 9_000))
     assert {row["policy"] for row in rows(spec("policies", data))} == {"article", "never"}
+    labels = [row["label"] for row in rows(spec("policies", data)) if "label" in row]
+    assert labels == ["7 removed", "0 removed"]
+
+
+def test_a_tick_of_time_tells_its_year_or_stands_within_a_day() -> None:
+    assert all("%Y" in TICKS[unit] for unit in ("year", "quarter", "month", "week", "date", "day"))
+    (format,) = {json.dumps(f) for f in found(spec("alerts", frame("alerts")), "format")}
+    assert json.loads(format) == TICKS
+
+
+def test_problems_are_named_above_their_bars_in_the_order_of_the_frame() -> None:
+    rows_in = [
+        ("spam_content", "Gmail and 12 more", None, DAY, DAY, 7),
+        ("blocklisted", "Microsoft", "Spamhaus ZEN", DAY, DAY, 9),
+    ]
+    shown = rows(spec("alerts", frame("alerts", *rows_in)))
+    assert [(row["order"], row["alert"]) for row in shown] == [
+        (1, "spam_content · Gmail and 12 more"),
+        (2, "blocklisted · Spamhaus ZEN · Microsoft"),
+    ]
 
 
 def test_the_pareto_chart_names_the_point_where_half_the_bounces_are_reached() -> None:

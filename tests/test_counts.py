@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bouncekit.classify import classify
-from bouncekit.counts import code_against_text, distribution, failures, unclassified
+from bouncekit.counts import code_against_text, distribution, failures, holdings, unclassified
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import CATEGORIES, Category, Event
 
@@ -195,3 +195,18 @@ def test_codes_are_judged_without_their_text() -> None:
 
 def test_without_failures_no_code_is_judged() -> None:
     assert code_against_text(BOUNCES.filter(pl.col("event") == "delivery")).is_empty()
+
+
+def held(frame: pl.DataFrame | pl.LazyFrame) -> dict[str, int]:
+    return dict(holdings(frame).select("holds", "events").iter_rows())
+
+
+def test_what_an_export_holds_is_counted() -> None:
+    wanted = {"recipients": 4, "replies": 3, "times": 4, "mailings": 0, "deliveries": 1}
+    assert held(BOUNCES) == held(BOUNCES.lazy()) == wanted
+
+
+def test_what_has_no_column_is_not_held() -> None:
+    replies = {"recipients": 0, "replies": 1, "times": 0, "mailings": 0, "deliveries": 0}
+    assert held(pl.DataFrame({"reply": ["550 no", " ", None]})) == replies
+    assert held(pl.DataFrame({"category": ["virus"]})) == replies | {"replies": 0}

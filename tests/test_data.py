@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from bouncekit.codes import reply_codes
+from bouncekit.samples import article_codes
 from bouncekit.schema import CATEGORIES, FAULT_OF
 
 DATA = Path(__file__).parent.parent / "data"
@@ -94,6 +96,14 @@ def test_the_article_hides_the_addresses_it_quotes(article: pl.DataFrame) -> Non
     domains = {domain for reply in article["reply"] for domain in ADDRESS.findall(reply)}
     assert domains
     assert all("*" in domain for domain in domains)
+
+
+def test_the_codes_of_the_article_are_known_and_in_order() -> None:
+    codes = article_codes()
+    assert codes.height == 13
+    assert codes["code"].is_sorted()
+    assert set(codes["code"]) <= set(reply_codes()["code"])
+    assert codes["says"].str.ends_with(".").all()
 
 
 def test_the_labels_of_the_article_are_categories_and_their_fault(article: pl.DataFrame) -> None:

@@ -1,6 +1,8 @@
 """Mail logs: lines are joined to what became of each recipient, and nothing else counts."""
 
+import json
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,3 +165,96 @@ def test_a_damaged_log_gives_rows_or_a_clear_error(tmp_path: Path, text: str) ->
         path.write_bytes(data[: rng.randrange(1, len(data))] if number % 3 else data)
         with suppress(BouncekitError):
             assert set(bk.read(path).columns) == set(BOUNCES)
+
+
+DELIVERY = (
+    "4F3B2C1D0A: to=<ann@example.org>, relay=mx.example.org[192.0.2.25]:25, delay=1, "
+    "delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.example.org[192.0.2.25] said: 550 5.1.1 "
+    'No "such" user, sorry (in reply to RCPT TO command))'
+)
+FROM = "4F3B2C1D0A: from=<news@example.com>, size=12, nrcpt=1 (queue active)"
+NOON = datetime(2026, 3, 4, 12, 0, 0, 123456, UTC)
+
+
+def cells(line: str) -> str:
+    """Save a line as a spreadsheet does that took it for cells with commas between."""
+    made = [
+        f'"{cell.replace(chr(34), chr(34) * 2)}"' if '"' in cell else cell
+        for cell in line.split(",")
+    ]
+    return ",".join([*made, "", "", ""])
+
+
+# How other programs hand on the two lines of smtp[12] and qmgr[7].
+WRAPPED: dict[str, Callable[[str, int, str], str]] = {
+    "rsyslog": lambda program, pid, said: (
+        f"2026-03-04T12:00:00.123456+00:00 mx postfix/{program}[{pid}]: {said}"
+    ),
+    "journalctl -o short-iso-precise": lambda program, pid, said: (
+        f"2026-03-04T13:00:00.123456+0100 mx postfix/{program}[{pid}]: {said}"
+    ),
+    "journalctl -o short-full": lambda program, pid, said: (
+        f"Wed 2026-03-04 12:00:00.123456 UTC mx postfix/{program}[{pid}]: {said}"
+    ),
+    "journalctl -o short-unix": lambda program, pid, said: (
+        f"1772625600.123456 mx postfix/{program}[{pid}]: {said}"
+    ),
+    "journalctl -o json": lambda program, pid, said: json.dumps(
+        {
+            "_HOSTNAME": "mx",
+            "SYSLOG_IDENTIFIER": f"postfix/{program}",
+            "_PID": str(pid),
+            "MESSAGE": said,
+            "__REALTIME_TIMESTAMP": "1772625600123456",
+        }
+    ),
+    "RFC 5424": lambda program, pid, said: (
+        f"<22>1 2026-03-04T12:00:00.123456Z mx postfix/{program} {pid} - - {said}"
+    ),
+    "RFC 5424 with data": lambda program, pid, said: (
+        f"<22>1 2026-03-04T12:00:00.123456Z mx postfix/{program} {pid} - "
+        f'[timeQuality tzKnown="1"][x@1 y="a]\\"b"] \ufeff{said}'
+    ),
+    "container without a host": lambda program, pid, said: (
+        f"2026-03-04T12:00:00.123456+00:00 INFO    postfix/{program}[{pid}]: {said}"
+    ),
+    "docker compose": lambda program, pid, said: (
+        f"mail-1  | 2026-03-04T12:00:00.123456Z mx postfix/{program}[{pid}]: {said}"
+    ),
+    "docker": lambda program, pid, said: json.dumps(
+        {
+            "log": f"Mar  4 12:00:00 mx postfix/{program}[{pid}]: {said}\n",
+            "stream": "stdout",
+            "time": "2026-03-04T12:00:00.123456789Z",
+        },
+        separators=(",", ":"),
+    ),
+    "kubernetes": lambda program, pid, said: (
+        "2026-03-04T12:00:00.123456789Z stdout F "
+        f"Mar  4 12:00:00 mx postfix/{program}[{pid}]: {said}"
+    ),
+    "spreadsheet": lambda program, pid, said: cells(
+        f"2026-03-04T12:00:00.123456Z mx postfix/{program}[{pid}]: {said}"
+    ),
+    "Solaris": lambda program, pid, said: (
+        f"2026-03-04T12:00:00.123456Z mx postfix/{program}[{pid}]: [ID 197553 mail.info] {said}"
+    ),
+    "second instance on a host of its name": lambda program, pid, said: (
+        f"2026-03-04T12:00:00.123456Z postfix-2 postfix-out/{program}[{pid}]: {said}"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WRAPPED)
+def test_a_log_is_read_through_what_other_programs_made_of_its_lines(
+    tmp_path: Path, way: str
+) -> None:
+    wrapped = WRAPPED[way]
+    log = f"{wrapped('qmgr', 7, FROM)}\n{wrapped('smtp', 12, DELIVERY)}\n"
+    reading = load(written(tmp_path, log))
+    told = ["time", "event", "recipient", "sender", "reply"]
+    reply = DELIVERY.partition("(")[2].removesuffix(")")
+    assert reading.frame.select(told).rows() == [
+        (NOON, "bounce", "ann@example.org", "news@example.com", reply)
+    ]
+    assert "taken as UTC" not in str(reading)

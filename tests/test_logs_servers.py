@@ -1,6 +1,8 @@
 """Logs of servers whose lines must be joined by their own rules: who, what, why, from whom."""
 
 import gzip
+import json
+import re
 from datetime import UTC, datetime
 from itertools import permutations
 from pathlib import Path
@@ -264,18 +266,44 @@ HARAKA_TOLD = [
 ]
 
 
+def parted(line: str) -> tuple[str, dict[str, str]]:
+    """Give the time of one of Haraka's lines and its fields, those of objects one by one."""
+    stamp, level, uuid, origin, said = line.split(" ", 4)
+    is_object = origin == "[core]" or said.startswith("delivered ")
+    parts = re.match(r"^(.*?)((?: \w+=.*)?)$", said) if is_object else None
+    message, fields = parts.groups() if parts else (said, "")
+    pairs = re.findall(r' (\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))', fields)
+    told = {key: quoted.replace('\\"', '"') or plain for key, quoted, plain in pairs}
+    names = {"level": level, "uuid": uuid, "origin": origin}
+    return stamp, {**{k: v[1:-1] for k, v in names.items()}, "message": message, **told}
+
+
 def logfmt(log: str) -> str:
-    """Write Haraka's lines in its other format."""
-    lines = []
-    for line in log.splitlines():
-        stamp, level, uuid, source, said = line.split(" ", 4)
-        quoted = said.replace('"', '\\"')
-        level, uuid, source = level[1:-1], uuid[1:-1], source[1:-1]
-        lines.append(f'{stamp} level={level} uuid={uuid} source={source} message="{quoted}"')
-    return "\n".join(lines) + "\n"
+    """Write Haraka's lines in its second format."""
+
+    def written(value: str) -> str:
+        needs_marks = not value or set(value) & set(' ="\\')
+        return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"' if needs_marks else value
+
+    lines = [parted(line) for line in log.splitlines()]
+    return "".join(
+        f"{stamp} {' '.join(f'{key}={written(value)}' for key, value in fields.items())}\n"
+        for stamp, fields in lines
+    )
 
 
-@pytest.mark.parametrize("log", [HARAKA, logfmt(HARAKA)], ids=["default", "logfmt"])
+def as_json(log: str) -> str:
+    """Write Haraka's lines in its third format."""
+    lines = [parted(line) for line in log.splitlines()]
+    return "".join(
+        f"{stamp} {json.dumps(fields, separators=(',', ':'))}\n" for stamp, fields in lines
+    )
+
+
+FORMATS = {"default": HARAKA, "logfmt": logfmt(HARAKA), "json": as_json(HARAKA)}
+
+
+@pytest.mark.parametrize("log", FORMATS.values(), ids=FORMATS)
 def test_haraka_mails_become_what_became_of_each_recipient(tmp_path: Path, log: str) -> None:
     frame = bk.read(written(tmp_path, log))
     columns = [name for name in TOLD if name != "enhanced_code"]

@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
 from bouncekit.incidents import outage_windows
-from bouncekit.policy import Policy, decide, policies, presets
+from bouncekit.policy import Policy, decide, policies, presets, tally
 from bouncekit.schema import CATEGORIES_BY_FAULT, VERDICTS
 
 ANN = "ann@example.org"
@@ -747,3 +747,26 @@ def test_every_recipient_gets_one_verdict(policy: str, history: History) -> None
     assert decisions["because"].str.ends_with(".").all()
     paused = decisions["verdict"] == "pause"
     assert (decisions["until"].is_not_null() == paused).all()
+
+
+def counted(frame: pl.DataFrame, names: list[str], guard: bool = True) -> pl.DataFrame:
+    tried = pl.concat(decide(frame, name, guard=guard) for name in names)
+    return tried.group_by("policy", "verdict", maintain_order=True).agg(recipients=pl.len())
+
+
+@a_few
+@given(names=st.lists(POLICIES, min_size=1, max_size=3, unique=True), history=histories(ALL))
+def test_the_tally_counts_what_each_policy_decides(names: list[str], history: History) -> None:
+    frame = told(history)
+    assert_frame_equal(tally(frame, names), counted(frame, names))
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_the_tally_knows_outages(guard: bool) -> None:
+    frame = big_list({1: "dddd", 8: "dddd", 15: "dduu"})
+    assert_frame_equal(tally(frame, ["ses"], guard=guard), counted(frame, ["ses"], guard))
+    assert ("hold" in tally(frame, ["ses"], guard=guard)["verdict"]) == guard
+
+
+def test_no_policy_gives_an_empty_tally() -> None:
+    assert tally(big_list({1: "dddd"}), []).columns == ["policy", "verdict", "recipients"]

@@ -34,6 +34,7 @@ CODES: list[tuple[str | None, int | None, str | None]] = [
     ("550 5.7.606 Access denied", 550, "5.7.606"),
     # quoted by another system
     ("INVALID_ADDRESS, ERROR_CODE :550, ERROR_CODE :SPF", 550, None),
+    ("smtp; 5.3.0 - Other mail system problem 550-'Unknown user ann@example.org'", 550, "5.3.0"),
     ("smtp; 550 5.1.1 user unknown", 550, "5.1.1"),
     ("smtp;550 5.1.1 user unknown", 550, "5.1.1"),
     ("host mx.example.com[192.0.2.25] said: 550-5.1.1 The account", 550, "5.1.1"),

@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bouncekit import notebooks
+from bouncekit.cli import app
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load
 from bouncekit.report import open_lab, write_report
@@ -55,6 +57,22 @@ def test_its_pages_load_nothing_from_outside(report: Path) -> None:
         assert loaded, page
         for target in loaded:
             assert target.startswith("data:image/png") or (report / target).exists(), target
+
+
+def test_every_picture_is_described_in_a_sentence(report: Path) -> None:
+    for page in report.glob("*.html"):
+        pictures = re.findall(r"<img ([^>]+)>", page.read_text(encoding="utf-8"))
+        assert pictures, page
+        for picture in pictures:
+            assert re.search(r'alt="[A-Z][^"<]+\."', picture), (page.name, picture[-200:])
+            assert re.search(r'width="\d+" height="\d+"', picture), (page.name, picture[-200:])
+
+
+def test_every_page_leads_to_every_other(report: Path) -> None:
+    pages = {page.name for page in report.glob("*.html")}
+    for page in report.glob("*.html"):
+        links = set(re.findall(r'href="([^"]+\.html)"', page.read_text(encoding="utf-8")))
+        assert links | {page.name} == pages
 
 
 def test_nobody_is_named_outside_the_removal_list(report: Path) -> None:
@@ -130,6 +148,41 @@ def test_the_lab_fills_in_exports_and_rules(own: Path, monkeypatch: pytest.Monke
             "MASKED = True",
             f"RULES = {str(own.resolve())!r}",
         ]
+
+
+def test_the_lab_without_an_export_says_that_it_shows_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+    done = CliRunner().invoke(app, ["lab", "--folder", str(tmp_path / "lab")])
+    assert done.output == (
+        "No export given: the notebooks show a sample. Set EXPORT in each to your own files.\n"
+    )
+    assert len(list((tmp_path / "lab").glob("*.ipynb"))) == len(notebooks.all_notebooks())
+
+
+def test_the_first_page_says_what_the_files_do_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bouncekit.report._pages", lambda *_, **__: [])
+    (export := tmp_path / "cleaned.csv").write_text(
+        "Email Address,CLEAN_TIME,CLEAN_CAMPAIGN_TITLE\nann@example.org,2024-05-01 09:00:00,May\n",
+        encoding="utf-8",
+    )
+    index = write_report(load(export), tmp_path / "report").read_text(encoding="utf-8")
+    said = re.findall(r"These files hold no (\w+): [^<]+\.</p>", index)
+    assert said == ["replies", "deliveries"]
+
+
+def test_the_first_page_gives_its_numbers_first(report: Path) -> None:
+    index = (report / "index.html").read_text(encoding="utf-8")
+    glance = re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", index)
+    assert glance == [
+        ("bounces, beside 2 deliveries", "5"),
+        ("of the failures are yours to mend", "20.0 %"),
+        ("problem of your sending", "1"),
+        ("addresses to remove", "2"),
+    ]
 
 
 def test_the_unclassified_table_is_as_wide_as_the_page(report: Path) -> None:

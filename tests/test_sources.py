@@ -1,5 +1,6 @@
 """Golden rows: an export of each service as it writes it, and the rows that are in it."""
 
+import gzip
 import io
 import json
 import zipfile
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from polars.testing import assert_frame_equal
 
+from bouncekit.errors import BouncekitError
 from bouncekit.read import load
 from bouncekit.read.stored import store
 
@@ -100,11 +102,43 @@ def test_a_mixed_folder_gives_one_frame_and_one_account(tmp_path: Path) -> None:
     )
     lines = str(load(tmp_path)).splitlines()
     assert lines[1:] == [
-        "  files     csv 1, json 1, mail 1",
-        "  events    bounce 3",
-        "  time      2011-10-21 to 2016-04-19",
-        "  inferred  delimiter a semicolon, times without a zone taken as UTC (1 file)",
+        "  files       csv 1, json 1, mail 1",
+        "  events      bounce 3",
+        "  time        2011-10-21 to 2016-04-19 (UTC)",
+        f"  inferred    delimiter a semicolon ({tmp_path}/2023.csv)",
+        f"  inferred    time = Datum, recipient = E-Mail, reply = Grund ({tmp_path}/2023.csv)",
+        f"  inferred    times without a zone taken as UTC ({tmp_path}/2023.csv)",
     ]
+
+
+def test_reports_about_mail_are_told_apart_and_other_json_is_left_out(tmp_path: Path) -> None:
+    report = b'<?xml version="1.0"?>\n<feedback><report_metadata><org_name>example.net</org_name>'
+    (tmp_path / "1.xml").write_bytes(report)
+    (tmp_path / "2.xml.gz").write_bytes(gzip.compress(report))
+    (tmp_path / "3.zip").write_bytes(archive({"3.xml": report}))
+    assert load(tmp_path / "1.xml").frame.is_empty()
+    (tmp_path / "package.json").write_text('{"name": "news", "version": "1.0.0"}')
+    (tmp_path / "bounces.csv").write_text("email,reason\nann@example.org,550 no\n")
+    reading = load(tmp_path)
+    assert reading.frame["recipient"].to_list() == ["ann@example.org"]
+    assert str(reading).splitlines()[:2] == [
+        "Read 1 row from 1 file (generic): 0 could not be read, 0 were duplicates and counted "
+        "once, 1 without a time, 3 files of DMARC reports tell of no bounces, "
+        f"skipped {tmp_path}/package.json.",
+        "  files       dmarc 2, csv 1, skipped 1, zip 1",
+    ]
+    with pytest.raises(BouncekitError, match="no column of addresses"):
+        load(tmp_path / "package.json")
+
+
+def test_the_account_says_which_files_hold_what_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("email,reason,date\nann,550 no,03/04/2024\n")
+    (tmp_path / "2.csv").write_text("email,reason,date\nbob@example.org,550 no,13/04/2024\n")
+    said = str(load(tmp_path)).splitlines()
+    assert f"  unreadable  {tmp_path}/1.csv 1" in said
+    left_out = "dates such as 03/04/2024 left out, as nothing tells day from month: map time_format"
+    assert f"  inferred    {left_out} ({tmp_path}/1.csv)" in said
+    assert f"  inferred    day before month in dates such as 03/04/2024 ({tmp_path}/2.csv)" in said
 
 
 def test_a_source_says_what_makes_two_rows_the_same_event(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_a_table_of_many_columns_has_no_room_for_sentences() -> None:
 def test_numbers_stand_right_under_a_header_that_says_its_scope() -> None:
     html = theme.table(pl.DataFrame({"reply": ["550"], "events": [7]}))["text/html"]
     assert '<th scope="col" style="text-align:left">reply</th>' in html
-    assert '<td style="text-align:right">7</td>' in html
+    assert '<td style="text-align:right;white-space:nowrap">7</td>' in html
 
 
 @given(st.lists(st.text(), max_size=12), st.text(min_size=1))

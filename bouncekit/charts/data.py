@@ -16,6 +16,7 @@ MEANING_LENGTH = 80  # and of what a reply code means
 WEEK = 7 * 86_400_000  # in milliseconds
 
 NUMBER, TEXT, TIME, PERIOD = "a number", "text", "a date or time", "a date, a time or text"
+UNSEEN = r"[\p{Cc}\p{Cf}]"  # breaks a line, turns the reading direction, or hides
 TEXTS = cs.enum() | cs.categorical() | cs.by_dtype(pl.Null)
 
 
@@ -38,7 +39,8 @@ def finished(
                 f"charts.{chart}: column '{name}' is {frame.schema[name]}, but must be {kind}."
             )
     plain = frame.select(*needed).with_columns(TEXTS.cast(pl.String))
-    return mask(plain).with_columns(shortened(cs.string(), longest), cs.float().round_sig_figs(6))
+    text = shortened(cs.string().str.replace_all(UNSEEN, "�"), longest)
+    return mask(plain).with_columns(text, cs.float().round_sig_figs(6))
 
 
 def is_of_kind(dtype: pl.DataType, kind: str) -> bool:

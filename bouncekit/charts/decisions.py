@@ -71,11 +71,9 @@ def policies(frame: pl.DataFrame) -> alt.LayerChart:
         recipients=pl.when(pl.col("verdict").is_in(ACTED_ON)).then("recipients").otherwise(0),
     )
     removed = summed(
-        shown.filter(pl.col("recipients") > 0)
-        .with_columns(
+        shown.with_columns(
             removed=pl.when(pl.col("verdict") == "remove").then("recipients").otherwise(0)
-        )
-        .drop("verdict"),
+        ).drop("verdict"),
         "recipients",
         "removed",
     ).with_columns(label=pl.format("{} removed", thousands("removed")))

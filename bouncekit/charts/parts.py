@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from bouncekit.schema import CATEGORIES
-from bouncekit.theme import HEADING_LINE, HEADING_SPACE, action_colour
+from bouncekit.theme import HEADING_LINE, HEADING_SPACE, TICKS, action_colour
 
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.FacetChart)
 
@@ -21,7 +21,8 @@ def count_axis(column: str, title: str | None = None) -> alt.X:
 
 def time_axis(column: str, title: str = "time (UTC)") -> alt.X:
     """The axis of a time, across, in UTC."""
-    return alt.X(f"{column}:T", title=title, scale=alt.Scale(type="utc", padding=8))
+    axis = alt.Axis(format=TICKS, labelOverlap=True)
+    return alt.X(f"{column}:T", title=title, axis=axis, scale=alt.Scale(type="utc", padding=8))
 
 
 def categories_down(column: str, title: str | None = None) -> alt.Y:

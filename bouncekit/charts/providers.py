@@ -31,7 +31,7 @@ from bouncekit.theme import PALETTE, fault_colour, unknown_user_shade
 MOST_PROVIDERS = 9  # three rows of panels
 MOST_BLOCKLISTS = 6
 PANEL = {"width": 150, "height": 80}
-SPACING = alt.RowColnumber(column=32, row=14)
+SPACING = alt.RowColnumber(column=58, row=42)  # room for the axis, which does not move a panel
 FEW_MONTHS = alt.Axis(title=None, tickCount=4, format="%Y-%m", labelOverlap=True)
 
 
@@ -55,7 +55,7 @@ def providers(frame: pl.DataFrame) -> alt.FacetChart:
         )
         .properties(**PANEL)
         .facet(facet=alt.Facet("provider:N", sort=by_order(), title=None), columns=3)
-        .properties(spacing=SPACING)
+        .properties(spacing=SPACING, bounds="flush", align="all")
         .resolve_scale(y="independent")
     )
     return titled(

@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
+    MEANING_LENGTH,
     NUMBER,
     PERIOD,
     TEXT,
@@ -15,11 +16,12 @@ from bouncekit.charts.data import (
     finished,
     in_order,
     latest,
+    shortened,
     thousands,
     with_action,
 )
-from bouncekit.charts.parts import by_order, rows_down, time_axis, titled
-from bouncekit.theme import action_colour
+from bouncekit.charts.parts import by_order, time_axis, titled
+from bouncekit.theme import ROOMY_ROW, action_colour
 
 # Amazon SES puts an account under review at 5 % bounces and may pause it at 10 %
 # (Amazon SES, questions and answers on its sending review process).
@@ -81,21 +83,23 @@ def alerts(frame: pl.DataFrame) -> alt.LayerChart:
         "action",
         # What was seen once is a dot, not nothing.
         until=pl.max_horizontal("last_seen", pl.col("first_seen") + range_shown // 80),
-        alert=pl.format("{}  {}", "order", name),
+        alert=shortened(name, MEANING_LENGTH),
         label=pl.format("{} addresses", thousands("recipients")),
     )
     seen = "from the first to the last refusal (UTC)"
-    bars = alt.Chart(shown).encode(
-        time_axis("first_seen", seen), alt.X2("until"), rows_down("alert")
+    row = alt.Y("order:O", title=None)
+    base = alt.Chart(shown).encode(row)
+    bars = base.encode(time_axis("first_seen", seen), alt.X2("until"))
+    chart: alt.LayerChart = (
+        bars.mark_bar(style="span").encode(action_colour(shown["action"]))
+        + base.mark_text(style="name").encode(text="alert:N", x=alt.value(0))
+        + base.mark_text(style="value").encode(time_axis("until", seen), text="label:N")
     )
-    labels = alt.Chart(shown).encode(time_axis("until", seen), rows_down("alert"), text="label:N")
-    chart: alt.LayerChart = bars.mark_bar(style="span").encode(
-        action_colour(shown["action"])
-    ) + labels.mark_text(style="value")
     return titled(
         chart,
         "What is wrong with your sending, and since when",
         "Each problem and the addresses that it kept from their mail"
         + cut(first, data.with_row_index("order"), "order", "the first"),
         "Bars over time: the first and last refusal of each sender-side problem.",
+        height=ROOMY_ROW,
     )

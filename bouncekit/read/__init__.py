@@ -6,8 +6,9 @@
 import errno
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -22,13 +23,14 @@ from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
 from bouncekit.read.logs import READERS, read_log, server_of
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
-from bouncekit.read.reading import FILES, Reading
+from bouncekit.read.reading import DMARC, FILES, Reading
 from bouncekit.read.tables import bounces, open_table
 from bouncekit.schema import BOUNCES
 
 __all__ = ["Reading", "load", "read", "scan"]
 
 T = TypeVar("T")
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 # What Polars says of a file it cannot read on: a first attempt that fails is made again record
 # by record, and only then the file is called damaged.
@@ -54,16 +56,19 @@ def read(
     tz: str | None = None,
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
+    verp_key: str | bytes | None = None,
 ) -> pl.DataFrame:
     """The bounces frame (columns of BOUNCES) of files, folders and globs, each event once.
 
     `source` names the service that wrote the files (default: recognised), `tz` the zone of
     times that name none (default UTC), `year` that of log lines without one. `mapping` gives
     the heading for a column of the frame, such as {"recipient": "Mail"}, and under
-    "time_format" the strptime format of its times, such as "%d/%m/%Y".
+    "time_format" the strptime format of its times, such as "%d/%m/%Y". With `verp_key`, the key
+    of your signed return paths (see `bouncekit.verp`), the frame has the column `unmatched`
+    (Boolean) too: true for a bounce mail whose return path you did not sign; it counts for nothing.
     Raises BouncekitError for what is missing, damaged or nothing bouncekit can read.
     """
-    return load(*paths, source=source, tz=tz, year=year, mapping=mapping).frame
+    return load(*paths, source=source, tz=tz, year=year, mapping=mapping, verp_key=verp_key).frame
 
 
 def scan(
@@ -73,13 +78,13 @@ def scan(
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
 ) -> pl.LazyFrame:
-    """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON, Parquet and mails.
+    """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON, Parquet, mails, logs.
 
     Duplicates stay in. A CSV whose quotes are broken fails with Polars' own error when it is
     collected, where `read` keeps what it can: finding them takes a reading of the whole file.
     """
     options = options_of(source, tz, year, mapping)
-    parts = (part_of(found, options) for found in find(paths))
+    parts = (part_of_all(files, options) for files in together(find(paths), options))
     frames = [part.frame for part in parts if part.kind != "skipped"]
     return pl.concat(_some(frames, paths))
 
@@ -90,22 +95,22 @@ def load(
     tz: str | None = None,
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
+    verp_key: str | bytes | None = None,
 ) -> Reading:
     """The frame of `read` with its accounting."""
-    options = options_of(source, tz, year, mapping)
+    options = replace(options_of(source, tz, year, mapping), verp_key=verp_key)
     frames, files = [], []
     same: dict[str, tuple[str, ...]] = {}
-    for found in find(paths):
+    for found in together(find(paths), options):
         part, frame = _collected(found, options)
-        is_unreadable = frame["event"] == "unreadable"
-        counts = (frame.height, int(is_unreadable.sum()))
-        inferred = ", ".join(part.inferred)
-        files.append((str(found.path), part.kind, part.name, *counts, inferred))
+        inferred = "; ".join(part.inferred)
+        for file, rows in _by_file(found, frame):
+            unreadable = int((rows["event"] == "unreadable").sum())
+            files.append((file, part.kind, part.name, rows.height, unreadable, inferred))
         frames.append(frame)
         same |= part.same
     _some([kind for _, kind, *_ in files if kind != "skipped"], paths)
-    frame = pl.concat(frames)
-    frame = frame.filter(_is_first(same))
+    frame = _each_once(marked(frames, options), key(same))
     return Reading(frame.lazy(), pl.DataFrame(files, schema=FILES, orient="row"))
 
 
@@ -143,8 +148,58 @@ def _some(items: list[T], paths: Sequence[str | Path]) -> list[T]:
     return items
 
 
-def _collected(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
-    """A file's rows; one that Polars refuses is read again record by record."""
+def marked(frames: Sequence[Frame], options: Options) -> Frame:
+    """One frame of many; with a key of return paths, `unmatched` is told of each row.
+
+    Tables and logs are one's own: no stranger writes into them.
+    """
+    frame = pl.concat(frames, how="diagonal")
+    if options.verp_key is None:
+        return frame
+    is_mail = pl.col("^unmatched$").fill_null(False)
+    return frame.with_columns(unmatched=pl.any_horizontal(pl.lit(False), is_mail))
+
+
+def together(found: list[Found], options: Options) -> Iterator[list[Found]]:
+    """Give each file alone, but neighbouring mails at once: they are read on all cores."""
+    for are_mails, files in groupby(found, key=lambda each: _is_plain_mail(each.path, options)):
+        neighbours = list(files)
+        yield from [neighbours] if are_mails else ([file] for file in neighbours)
+
+
+def _is_plain_mail(path: Path, options: Options) -> bool:
+    if path.is_dir() or options.source not in (None, "mail"):
+        return False
+    seen = peek(path)
+    return not seen.packing and is_message(seen.head)
+
+
+def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -> Part:
+    """What a file holds, or several mails."""
+    if len(found) == 1:
+        return part_of(found[0], options, mended=mended)
+    paths = [file.path for file in found]
+    return Part("mail", "mail", read_messages(paths, verp_key=options.verp_key))
+
+
+def _by_file(found: list[Found], frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Give the rows of each file."""
+    if len(found) == 1:
+        yield str(found[0].path), frame
+        return
+    for (source,), rows in frame.group_by("source", maintain_order=True):
+        yield str(source), rows
+
+
+def _collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
+    """The rows of a file, or of several mails; what Polars refuses is read again by records."""
+    if len(found) > 1:
+        part = part_of_all(found, options)
+        return part, part.frame.collect(engine="streaming")
+    return _collected_one(found[0], options)
+
+
+def _collected_one(found: Found, options: Options) -> tuple[Part, pl.DataFrame]:
     try:
         part = part_of(found, options)
         return part, part.frame.collect(engine="streaming")
@@ -195,7 +250,7 @@ def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
 def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     """Recognise a file by its content and open it with the reader for its kind."""
     if path.is_dir():
-        return Part("mail", "mail", read_messages(path))
+        return Part("mail", "mail", read_messages(path, verp_key=options.verp_key))
     seen = peek(path)
     if not seen.head.strip():
         raise NotOursError(f"{path} is empty: export it again.")
@@ -203,10 +258,12 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     if kind == "zip":  # before all others: what is stored in it unpacked can be read as text
         return _archive(path, options)
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
-        return Part("mail", "mail", read_messages(path, seen.packing))
+        return Part("mail", "mail", read_messages(path, seen.packing, options.verp_key))
     if kind not in BINARY and (server := _log_of(seen, options)):
         log = read_log(server, path, seen, options)
         return Part("log", log.server, log.frame, log.inferred)
+    if kind == "dmarc":
+        return Part(kind, DMARC, pl.LazyFrame(schema=BOUNCES))
     if kind == "binary":
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     table = open_table(kind, path, seen, mended=mended)
@@ -214,7 +271,7 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     if layout is None:
         return Part(kind, "bouncekit", frame)
     same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
-    return Part(kind, layout.service, frame, (*table.notes, *inferred), same)
+    return Part(kind, layout.service, frame, inferred, same)
 
 
 def _log_of(seen: Peek, options: Options) -> str | None:
@@ -235,7 +292,7 @@ def _archive(path: Path, options: Options) -> Part:
                 raise BouncekitError(
                     f"{path} holds another archive, {name}: unpack it, and name what is in it."
                 )
-            part, frame = _collected(Found(place, named=False), options)
+            part, frame = _collected_one(Found(place, named=False), options)
             source = f"{path}/{name}"
             if part.kind == "skipped":
                 continue
@@ -247,16 +304,25 @@ def _archive(path: Path, options: Options) -> Part:
         raise NotOursError(f"{path} holds no table, mail or log that bouncekit can read.")
     names = ", ".join(dict.fromkeys(part.name for part in parts))
     inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
-    return Part("zip", names, pl.concat(frames).lazy(), inferred, same)
+    return Part("zip", names, pl.concat(frames, how="diagonal").lazy(), inferred, same)
 
 
 def _is_archive(path: Path) -> bool:
     return kind_of(peek(path).head) == "zip"
 
 
-def _is_first(same: Mapping[str, tuple[str, ...]]) -> pl.Expr:
-    """True but for rows that repeat an event: same address, time or message, and all the rest."""
-    return ~is_known() | key(same).is_first_distinct()
+def _each_once(frame: pl.DataFrame, event: pl.Expr) -> pl.DataFrame:
+    """The frame without rows that repeat an event: same address, time or message, and the rest.
+
+    Hashes tell at a fifth of the cost that nothing repeats; rows are compared where some are alike.
+    """
+    hashes = frame.lazy().filter(is_known()).select(event.hash()).collect().to_series()
+    if hashes.n_unique() == len(hashes):
+        return frame
+    is_alike = frame.select(is_known() & event.hash().is_duplicated()).to_series()
+    alike = frame.lazy().filter(is_alike)
+    is_first = alike.select(event.is_first_distinct()).collect().to_series()
+    return frame.filter((~is_alike).scatter(is_alike.arg_true(), is_first))
 
 
 def is_known() -> pl.Expr:

@@ -14,10 +14,17 @@ ADDRESS = rf"{_LOCAL}@{_DOMAIN}"
 
 _ANY_ADDRESS = re.compile(ADDRESS)
 _TYPE = re.compile(r"^\s*[\w/-]*\s*;")
+# How nearly all write it.
+_PLAIN_FIELD = re.compile(
+    r"[ \t]*[\w/-]*[ \t]*;[ \t]*([\w-][\w.-]{0,63}@(?:[\w-]{1,63}\.)+[A-Za-z0-9-]{2,63})[ \t]*",
+    re.ASCII,
+)
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
 _VERP = re.compile(
-    r"^(?!prvs|btv1|srs)(?:[^@=+]*?[+-])?(?P<local>[^@=+]+)=(?P<domain>[^@=+]+\.[^@=+]+)@", re.I
+    r"^(?!prvs|btv1|srs)(?:[^@=+]*?[+-]\d{5}[a-z2-7]{10}-|[^@=+]*?[+-])?"  # signed: bouncekit.verp
+    r"(?P<local>[^@=+]+)=(?P<domain>[^@=+]+\.[^@=+]+)@",
+    re.I,
 )
 
 
@@ -27,12 +34,15 @@ def addresses(text: str) -> list[str]:
     >>> addresses("Ann <ann@example.org>, 'bo@example.org' and ann@example.org.")
     ['ann@example.org', 'bo@example.org']
     """
-    return list(dict.fromkeys(bare(a) for a in _ANY_ADDRESS.findall(text)))
+    return list(dict.fromkeys(map(bare, _ANY_ADDRESS.findall(text)))) if "@" in text else []
 
 
 def in_header(headers: Headers, name: str) -> list[str]:
     """Give the addresses in all the headers of a name, each once."""
-    return list(dict.fromkeys(a for value in headers.get(name, ()) for a in addresses(value)))
+    values = headers.all(name)
+    if len(values) < 2:
+        return addresses(values[0]) if values else []
+    return list(dict.fromkeys(a for value in values for a in addresses(value)))
 
 
 def bare(address: str) -> str:
@@ -62,6 +72,8 @@ def in_field(value: str, final: str = "") -> str:
     >>> in_field("rfc822;a+2Bb@example.org", final="a+b@example.org")
     'a+b@example.org'
     """
+    if plain := _PLAIN_FIELD.fullmatch(value):
+        return plain[1]
     text = _ESCAPED_LETTER.sub(_letter, _TYPE.sub("", value).strip())
     unescaped = _ESCAPED_OCTET.sub(lambda m: chr(int(m[1], 16)), text)
     if unescaped.lower() == final.lower() or "@" not in text:

@@ -1,8 +1,15 @@
 """Read the cells of an export: addresses, codes and the words for what happened."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
+
+from bouncekit.read.batches import rest, unless
+from bouncekit.schema import EVENTS
+
+# What a word may stand for: an event, or "none" of delivery.
+Told = pl.Enum([*EVENTS, "none"])
+NOTHING = pl.Series([None], dtype=pl.String)
 
 # An address as nearly all are written: nothing around it, its domain in lower case. A
 # backslash belongs to quoted local parts only: bare, it is left of an undecodable byte.
@@ -23,7 +30,15 @@ SMTP = r"^[2-5][0-7]\d$"
 def text(cell: pl.Expr) -> pl.Expr:
     """The cell without the space around it; null where nothing is left."""
     stripped = cell.str.strip_chars()
-    return pl.when(stripped != "").then(stripped)
+    return stripped.map_batches(_filled, return_dtype=pl.String, is_elementwise=True)
+
+
+def _filled(cells: pl.Series) -> pl.Series:
+    """Null for empty cells; the same series where it has none, as most have."""
+    is_empty = cells == ""
+    if not is_empty.any():
+        return cells
+    return cells.zip_with(~is_empty, NOTHING)
 
 
 def address(cell: pl.Expr) -> pl.Expr:
@@ -32,6 +47,10 @@ def address(cell: pl.Expr) -> pl.Expr:
     >>> pl.select(address(pl.lit("Ann <mailto:Ann@Example.ORG.>"))).item()
     'Ann@example.org'
     """
+    return unless(cell.str.contains(CLEAN), cell, _unwrapped)
+
+
+def _unwrapped(cell: pl.Expr) -> pl.Expr:
     stripped = cell.str.strip_chars()
     is_clean = stripped.str.contains(CLEAN)
     other = pl.when(~is_clean).then(stripped).str.extract(WRAPPED)
@@ -46,6 +65,11 @@ def first(cell: pl.Expr) -> pl.Expr:
     >>> pl.select(first(pl.lit('["spring", "news"]'))).item()
     'spring'
     """
+    stripped = text(cell)
+    return unless(~stripped.str.starts_with("["), stripped, _first_item)
+
+
+def _first_item(cell: pl.Expr) -> pl.Expr:
     item = pl.when(cell.str.starts_with('["')).then(cell).str.json_path_match("$[0]")
     return text(pl.coalesce(item, pl.when(cell != "[]").then(cell)))
 
@@ -56,14 +80,17 @@ def ip(cell: pl.Expr) -> pl.Expr:
     >>> pl.select(ip(pl.lit("192.0.2.1:25"))).item()
     '192.0.2.1'
     """
-    return (
-        first(cell).str.replace(r"^\[?([\d.]+|[\da-fA-F:]+\])\]?:\d+$", "$1").str.strip_chars("[]")
-    )
+    one = first(cell)
+    return unless(~one.str.contains(r"[:\[\]]"), one, _without_port)
+
+
+def _without_port(cell: pl.Expr) -> pl.Expr:
+    return cell.str.replace(r"^\[?([\d.]+|[\da-fA-F:]+\])\]?:\d+$", "$1").str.strip_chars("[]")
 
 
 def mailbox(cell: pl.Expr) -> pl.Expr:
     """The address in a cell, else its text: a sender is often no more than a name."""
-    return pl.coalesce(address(cell), text(cell))
+    return rest(address(cell), [cell], text, pl.String())
 
 
 def reply_code(cell: pl.Expr) -> pl.Expr:
@@ -97,17 +124,41 @@ def word(cell: pl.Expr) -> pl.Expr:
     return text(lower.str.replace_all(r"[\W_]+", ""))
 
 
+def written(cell: pl.Expr) -> pl.Expr:
+    """A cell as it is; null where it is blank."""
+
+    def blanked(parts: Sequence[pl.Series]) -> pl.Series:
+        stripped, given = parts
+        is_blank = stripped == ""
+        return given.zip_with(~is_blank, NOTHING) if is_blank.any() else given
+
+    return pl.map_batches(
+        [cell.str.strip_chars(), cell], blanked, return_dtype=pl.String, is_elementwise=True
+    )
+
+
+def place(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
+    """The place of a cell among words, as an Enum of these: what `at` looks up."""
+    return cell.cast(pl.Enum(list(words)), strict=False)
+
+
+def at(place: pl.Expr, values: pl.Series) -> pl.Expr:
+    """The value at each place; as expressions Polars would look up the column as a whole."""
+    return place.map_batches(
+        lambda part: values.gather(part.to_physical()),
+        return_dtype=values.dtype,
+        is_elementwise=True,
+    )
+
+
 def event(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
-    """The event a word stands for by `words` (word -> event, as text); null for other words."""
-    exact = _looked_up(cell, words)
-    return pl.coalesce(exact, _looked_up(word(pl.when(exact.is_null()).then(cell)), words))
+    """The event a word stands for by `words` (word -> event, of Told); null for other words."""
+    return event_at(place(cell, words), cell, words)
 
 
-def _looked_up(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
-    """The event of each word, piece by piece: Polars would look up the column as a whole."""
-    spelled, events = pl.Series(list(words)), pl.Series(list(words.values()))
-
-    def look_up(part: pl.Series) -> pl.Series:
-        return part.replace_strict(spelled, events, default=None, return_dtype=pl.String)
-
-    return cell.map_batches(look_up, return_dtype=pl.String, is_elementwise=True)
+def event_at(placed: pl.Expr, cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
+    """The same, where the place of the cell is known."""
+    events = pl.Series(list(words.values()), dtype=Told)
+    return rest(
+        at(placed, events), [cell], lambda other: at(place(word(other), words), events), Told
+    )

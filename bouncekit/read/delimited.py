@@ -14,9 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.batches import in_batches
+from bouncekit.read import accounting
 from bouncekit.read.containers import LINE, RAW, Table, text_source, written_in
-from bouncekit.read.files import CHUNK, HEAD, NotOursError, Peek, chunks
+from bouncekit.read.files import CHUNK, HEAD, NotOursError, Peek, packed_chunks
+from bouncekit.read.lazily import in_batches
 
 SNIFFED_ROWS = 50
 LONGEST_RECORD = 200  # lines a quoted cell may span before its opening quote counts as stray
@@ -24,14 +25,6 @@ LARGEST_RECORD = 1 << 20  # characters likewise
 MENDED_AT_ONCE = 20_000  # records
 # Exchange names its columns in a comment.
 FIELDS = re.compile(r"^\ufeff?#Fields: *(.+)$", re.MULTILINE)
-# What PowerMTA writes unless told otherwise (User's Guide, "The Accounting File").
-POWERMTA = (
-    *("type", "timeLogged", "timeQueued", "orig", "rcpt", "orcpt", "dsnAction", "dsnStatus"),
-    *("dsnDiag", "dsnMta", "bounceCat", "srcType", "srcMta", "dlvType", "dlvSourceIp"),
-    *("dlvDestinationIp", "dlvEsmtpAvailable", "dlvSize", "vmta", "jobId", "envId", "queue"),
-    "vmtaPool",
-)
-POWERMTA_TYPES = ("d", "b", "t", "tq", "r", "f", "rb", "rs")
 Record = tuple[int | str | None, ...]
 IS_ADDRESS = re.compile(r"\s*[^@\s]+@[^@\s]+\.[^@\s]+\s*\Z")
 
@@ -45,6 +38,7 @@ class Dialect:
     body: int
     headings: list[str]
     has_header: bool
+    notes: tuple[str, ...] = ()
 
 
 def open_csv(path: Path, peek: Peek, *, mended: bool = False) -> Table:
@@ -88,7 +82,8 @@ def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) ->
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
     cells = {heading: pl.col(heading) for heading in dialect.headings}
     named = {"\t": "a tab", ";": "a semicolon", "|": "a bar"}.get(dialect.separator)
-    notes = (*([f"delimiter {named}"] if named else []), *written_in(peek, source))
+    delimiter = [f"delimiter {named}"] if named else []
+    notes = (*delimiter, *dialect.notes, *written_in(peek, source))
     if not mended and not _is_cut(source, peek, dialect):
         frame = _scanned(source, dialect)
         if frame.collect_schema().names() == [LINE, *dialect.headings]:
@@ -96,7 +91,7 @@ def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) ->
 
     def pieces() -> Iterator[bytes]:
         if isinstance(source, Path):
-            return chunks(source, peek.packing)
+            return packed_chunks(source, peek.packing)
         return (source[at : at + CHUNK] for at in range(0, len(source), CHUNK))
 
     frame = _mended(lambda: mend(_lines(pieces()), dialect), dialect)
@@ -169,28 +164,15 @@ def sniff(text: str, *, whole: bool = True) -> Dialect:
     if not rows:
         return Dialect(",", 0, 0, [], has_header=True)
     skip, body, header = rows[0]
-    has_header = not any(IS_ADDRESS.match(cell) for cell in header)
+    has_header = not any(IS_ADDRESS.match(cell) or cell.startswith("{") for cell in header)
     told = FIELDS.search(text)
     if told and len(fields := told[1].strip().split(separator)) == len(header):
         return Dialect(separator, skip, skip, _distinct(fields), has_header=False)
-    if not has_header and _is_accounting(header):
-        return Dialect(separator, skip, skip, _default(len(header)), has_header=False)
+    if not has_header and (names := accounting.headings([row for *_, row in rows])):
+        note = "columns named by their cells, as there is no header"
+        return Dialect(separator, skip, skip, _distinct(names), has_header=False, notes=(note,))
     names = _distinct(header if has_header else [""] * len(header))
     return Dialect(separator, skip, body if has_header else skip, names, has_header)
-
-
-def _is_accounting(row: list[str]) -> bool:
-    """True for a record of PowerMTA's default columns: rotated files and `tail -f` lose the header.
-
-    It begins with what happened and when, and has the sender and the recipient.
-    """
-    kind, when, *_ = [*row, "", ""]
-    is_time = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d{9,10}$", when)
-    return len(row) > 10 and kind in POWERMTA_TYPES and bool(is_time) and "@" in row[4]
-
-
-def _default(width: int) -> list[str]:
-    return _distinct([*POWERMTA, *[""] * max(width - len(POWERMTA), 0)][:width])
 
 
 def _rows(text: str, separator: str) -> list[tuple[int, int, list[str]]]:

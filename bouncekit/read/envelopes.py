@@ -12,15 +12,18 @@ Keys = tuple[str, ...]
 # Keys under which services wrap the list of their events.
 LISTS = (
     *("items", "results", "data", "events", "events_by_user", "records", "bounces", "value", "d"),
-    *("messages", "recipients", "suppresseddestinationsummaries"),
+    *("messages", "recipients", "suppresseddestinationsummaries", "suppressions", "contacts"),
+    *("emails", "mandrill_events"),
 )
 # Keys that lead to the one event an object wraps: Amazon SNS (alone, in a queue, in a Lambda
 # record), EventBridge, SparkPost, Unisender Go, Elasticsearch.
 ENVELOPES: tuple[Keys, ...] = (
     *(("Sns", "Message"), ("Message",), ("Body",), ("body",), ("detail",), ("event_data",)),
     *(("msys", f"{kind}_event") for kind in ("message", "track", "gen", "unsubscribe", "relay")),
-    ("_source",),
+    *(("_source",), ("SuppressedDestination",)),
 )
+# As above where it is text: CloudWatch logs, alone and in the answers of queries.
+LOGGED: tuple[Keys, ...] = (("message",), ("@message",))
 DEPTH = 4  # envelopes within envelopes that are opened
 SEEN = 200  # records that are looked at to find what wraps them
 
@@ -100,7 +103,8 @@ def _lists(value: Any) -> Iterator[Keys]:
     for key, within in value.items():
         if key.casefold() not in LISTS:
             continue
-        if isinstance(within, list) and within and all(isinstance(i, dict) for i in within):
+        is_list = isinstance(within, list) and within and all(isinstance(i, dict) for i in within)
+        if is_list or (isinstance(within, str) and within.startswith("[{")):
             yield (key,)
             return
         if isinstance(within, dict) and (deeper := next(_lists(within), None)):
@@ -112,10 +116,11 @@ def _envelopes(value: Any) -> Iterator[Keys]:
     """Keys that lead to the one event an object wraps."""
     if not isinstance(value, dict):
         return
-    for keys in ENVELOPES:
+    for keys in (*ENVELOPES, *LOGGED):
         within: Any = value
         for key in keys:
             within = within.get(key) if isinstance(within, dict) else None
-        if isinstance(within, dict) or (isinstance(within, str) and within.startswith("{")):
+        is_wrapped = isinstance(within, dict) and keys not in LOGGED
+        if is_wrapped or (isinstance(within, str) and within.startswith("{")):
             yield keys
             return

@@ -1,18 +1,24 @@
 """Find the files a user names, unpack them and turn their bytes into UTF-8 text."""
 
 import gzip
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
+from io import BufferedIOBase
 from pathlib import Path
-
-import charset_normalizer
-import polars as pl
+from typing import BinaryIO
 
 from bouncekit.errors import BouncekitError
+from bouncekit.files import refuse_bytes
 from bouncekit.read.bounds import joined
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
 CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
@@ -63,6 +69,7 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     found: dict[Path, Found] = {}
     for path in paths:
         for each in _behind(path):
+            refuse_bytes(each.path)
             found.setdefault(each.path.resolve(), each)
     return list(found.values())
 
@@ -98,6 +105,11 @@ def _inside(folder: Path) -> Iterator[Found]:
             yield Found(entry, named=False)
 
 
+def literal(source: Path | bytes) -> str | bytes:
+    """A path for Polars where it takes any for a pattern: `*.csv` may be a file's real name."""
+    return escape(str(source)) if isinstance(source, Path) else source
+
+
 def peek(path: Path) -> Peek:
     """The first HEAD bytes of a file, unpacked where its magic bytes say gzip or Zstandard.
 
@@ -115,74 +127,41 @@ def peek(path: Path) -> Peek:
         reason = error.strerror or error
         raise BouncekitError(f"{path} cannot be opened ({reason}): check its rights.") from None
     packing = "gzip" if head.startswith(GZIP) else "zstd" if head.startswith(ZSTD) else ""
-    if packing == "gzip":
-        head = _gunzip(path, HEAD + 1)
-    elif packing == "zstd":
-        head = _unzstd(path, HEAD + 1)
+    if packing:
+        with _open(path, packing) as unpacked:
+            head = unpacked.read(HEAD + 1)
     return Peek(head[:HEAD], packing, whole=len(head) <= HEAD)
 
 
 def unpack(path: Path, packing: str) -> bytes:
     """All bytes of a file, unpacked."""
-    return joined(path, bool(packing), chunks(path, packing))
-
-
-def chunks(path: Path, packing: str) -> Iterator[bytes]:
-    """All bytes of a file chunk by chunk, unpacked."""
-    if packing:
-        yield from packed_chunks(path, packing)
-        return
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+    return joined(path, bool(packing), packed_chunks(path, packing))
 
 
 def packed_chunks(path: Path, packing: str) -> Iterator[bytes]:
-    """All bytes of a packed file, chunk by chunk where its packing allows."""
-    if packing != "gzip":
-        yield _unzstd(path, -1)
-        return
-    with _gzip_told(path), gzip.open(path) as file:
+    """All bytes of a file, unpacked chunk by chunk. Raises BouncekitError where it is broken."""
+    with _open(path, packing) as file:
         while chunk := file.read(CHUNK):
             yield chunk
 
 
-def _gunzip(path: Path, size: int) -> bytes:
-    with _gzip_told(path), gzip.open(path) as file:
-        return file.read(size)
-
-
 @contextmanager
-def _gzip_told(path: Path) -> Iterator[None]:
-    """Say of broken gzip data how it is broken."""
+def _open(path: Path, packing: str) -> Iterator[BufferedIOBase | BinaryIO]:
+    """Open a file for reading, unpacked; say of broken packing how it is broken."""
     try:
-        yield
+        with path.open("rb") as packed, _unpacked(packed, packing) as file:
+            yield file
     except EOFError:
-        raise cut_off(path, "gzip") from None
-    except (OSError, zlib.error):
-        raise BouncekitError(
-            f"{path} is damaged: its gzip data is broken; copy it again."
-        ) from None
+        raise cut_off(path, packing) from None
+    except (OSError, zlib.error, zstd.ZstdError) as error:
+        broken = f"its {packing} data is broken" if packing else f"it cannot be read ({error})"
+        raise BouncekitError(f"{path} is damaged: {broken}; copy it again.") from None
 
 
-def _unzstd(path: Path, size: int) -> bytes:
-    """Unpack through Polars, which reads Zstandard line by line; Python learns it in 3.14."""
-    lines = pl.scan_lines(path)
-    if size > 0:
-        lines = lines.head(size // 64)
-    try:
-        text = lines.collect().to_series().str.join("\n").item()
-    except OSError as error:
-        if "incomplete" in str(error):
-            raise cut_off(path, "zstd") from None
-        raise BouncekitError(
-            f"{path} is damaged: its zstd data is broken; copy it again."
-        ) from None
-    except pl.exceptions.ComputeError:
-        raise BouncekitError(
-            f"{path} is packed with zstd and its text is not UTF-8: unpack it first (zstd -d)."
-        ) from None
-    return (text or "").encode()[: size if size > 0 else None]
+def _unpacked(packed: BinaryIO, packing: str) -> BufferedIOBase | BinaryIO:
+    if packing == "gzip":
+        return gzip.GzipFile(fileobj=packed)
+    return zstd.ZstdFile(packed) if packing == "zstd" else packed
 
 
 def cut_off(path: Path, packing: str) -> BouncekitError:
@@ -230,18 +209,25 @@ def as_text(data: bytes) -> str:
     >>> as_text("größer\nfüllig\n".encode() + b"voll \xfc")
     'größer\nfüllig\nvoll \\xfc'
     """
+    return data.decode(text_encoding(data), "backslashreplace")
+
+
+def text_encoding(data: bytes) -> str:
+    """Name of the encoding of text that may hold a few stray bytes, from all of it."""
     name = encoding(data[:HEAD])
     if name.startswith("utf-16"):
-        return data.decode(name, "backslashreplace")
+        return name
     telling = [line for line in data.split(b"\n") if not line.isascii()]
     if 4 * sum(map(_is_utf8, telling)) >= len(telling):  # no code page reads as UTF-8 by chance
-        return data.decode("utf-8-sig", "backslashreplace")
-    return data.decode(code_page(data), "backslashreplace")
+        return "utf-8-sig"
+    return code_page(data)
 
 
 def code_page(text: bytes) -> str:
     """The likeliest code page of text that is not UTF-8, judged on its lines beyond ASCII."""
     telling = b"\n".join(line for line in text.split(b"\n") if not line.isascii())[:HEAD]
+    import charset_normalizer  # slow to load, and hardly any export needs it
+
     guesses = charset_normalizer.from_bytes(telling, cp_isolation=CODE_PAGES)
     best = guesses.best()
     if best is None:

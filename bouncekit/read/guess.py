@@ -1,6 +1,6 @@
 """Tell what the columns of a table hold that nobody described."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import polars as pl
 
@@ -30,24 +30,35 @@ def guess(
     guessed = {column: _seen_first(headings, sample) for column, headings in fields.items()}
     named = {heading for headings in guessed.values() for heading in headings}
 
-    addresses = _share(sample, lambda cell: cells.address(cell).is_not_null())
+    def addresses(*headings: str) -> dict[str, float]:
+        return _share(sample, headings, lambda cell: cells.address(cell).is_not_null())
+
+    def events(*headings: str) -> dict[str, float]:
+        return _share(sample, headings, lambda cell: cells.event(cell, words).is_not_null())
+
+    def codes(*headings: str) -> dict[str, float]:
+        return _share(sample, headings, lambda cell: cell.str.contains(CODE))
+
+    # A share of all columns is taken only where no heading nominates one: it costs the most.
     nominees = guessed.get("recipient", ())
-    recipients = [h for h in nominees if addresses.get(h)] or _sole(addresses, named) or nominees
-    guessed["recipient"] = recipient = tuple(recipients[:1])
+    shares = addresses(*nominees)
+    recipients = tuple(h for h in nominees if shares.get(h))
+    recipients = recipients or _sole(addresses(*sample.columns), named) or nominees
+    guessed["recipient"] = recipient = recipients[:1]
     for column in ("sender", "final_recipient"):
         guessed[column] = tuple(h for h in guessed.get(column, ()) if h not in recipient)
     named.update(recipient)
 
-    events = _share(sample, lambda cell: cells.event(cell, words).is_not_null())
-    guessed["event"] = tuple(
-        h for h in guessed.get("event", ()) if h in events and (events[h] or h not in doubtful)
-    )
+    shares = events(*guessed.get("event", ()))
+    guessed["event"] = tuple(h for h in shares if shares[h] or h not in doubtful)
     if not guessed["event"]:
-        guessed["event"] = _sole(events, named)
+        guessed["event"] = _sole(events(*sample.columns), named)
     # Of `reason: hard-bounce` and `detail: 550 5.1.1 ...` the second is the reply.
-    codes = _share(sample, lambda cell: cell.str.contains(CODE))
-    replies = sorted(guessed.get("reply", ()), key=lambda h: -round(codes.get(h, 0), 1))
-    guessed["reply"] = tuple(replies) or _sole(codes, named)
+    replies = guessed.get("reply", ())
+    if len(replies) > 1:
+        shares = codes(*replies)
+        replies = tuple(sorted(replies, key=lambda h: -round(shares.get(h, 0), 1)))
+    guessed["reply"] = replies or _sole(codes(*sample.columns), named)
 
     evidence = ("event", "reply", "reply_code", "enhanced_code")
     if any(guessed.get(column) for column in evidence):  # else its times may be of anything
@@ -85,15 +96,16 @@ def _times(sample: pl.DataFrame) -> dict[str, float]:
         forms = typed_forms(sample[cell.meta.output_name()], day_first=True)
         return instant(cell, forms).is_not_null()
 
-    return _share(sample, holds)
+    return _share(sample, sample.columns, holds)
 
 
-def _share(sample: pl.DataFrame, holds: Callable[[pl.Expr], pl.Expr]) -> dict[str, float]:
-    """For each heading, the share of its filled cells where a condition holds; 0 without any."""
-    if not sample.columns:
-        return {}
-    shares = (
-        (holds(pl.col(heading)).sum() / pl.col(heading).count().clip(lower_bound=1)).alias(heading)
-        for heading in sample.columns
-    )
-    return sample.select(shares).row(0, named=True)
+def _share(
+    sample: pl.DataFrame, headings: Iterable[str], holds: Callable[[pl.Expr], pl.Expr]
+) -> dict[str, float]:
+    """For each heading of the sample, the share of its filled cells where a condition holds."""
+    shares = [
+        (holds(pl.col(h)).sum() / pl.col(h).count().clip(lower_bound=1)).alias(h)
+        for h in headings
+        if h in sample
+    ]
+    return sample.select(shares).row(0, named=True) if shares else {}

@@ -22,6 +22,8 @@ from bouncekit.schema import BOUNCES
 EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
 # What makes two rows the same event, met in overlapping exports; a layout may say otherwise.
 SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
+# What tells a layout from others, and so is not taken over from the one it is like.
+TELLING = ("like", "headings", "has", "any", "file")
 # What headings begin with that name the item of a list.
 PARTS = ("each", "beside")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
@@ -49,7 +51,9 @@ class Layout:
     marks: Fields = field(default_factory=dict)
     blank: tuple[str, ...] = ()
     zone: str = ""
+    comment: str = ""
     same: tuple[str, ...] = SAME_EVENT
+    single: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
     words: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,6 +84,7 @@ class Options:
     tz: str | None = None
     year: int | None = None
     mapping: Mapping[str, str] | None = None
+    verp_key: str | bytes | None = None
 
 
 def fold(heading: str) -> str:
@@ -95,11 +100,13 @@ def fold(heading: str) -> str:
 def layouts() -> tuple[Layout, ...]:
     """All layouts of sources.toml in the order they are tried."""
     data = tomllib.loads((files("bouncekit.read") / "sources.toml").read_text("utf-8"))
-    return tuple(
-        _layout(f"{service}.{name}", entry)
-        for service, entries in data.items()
-        for name, entry in entries.items()
-    )
+    entries: dict[str, dict[str, Any]] = {}
+    for service, named in data.items():
+        for name, entry in named.items():
+            like = entries.get(entry.get("like", ""), {})
+            inherited = {key: value for key, value in like.items() if key not in TELLING}
+            entries[f"{service}.{name}"] = inherited | entry
+    return tuple(_layout(name, entry) for name, entry in entries.items())
 
 
 def _layout(name: str, entry: dict[str, Any]) -> Layout:
@@ -121,7 +128,9 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
         marks=_headings(entry.get("marks", {})),
         blank=tuple(entry.get("blank", ())),
         zone=entry.get("zone", ""),
+        comment=entry.get("comment", ""),
         same=tuple(entry.get("same", SAME_EVENT)),
+        single=frozenset(map(fold, entry.get("single", ()))),
         own=entry.get("own", False),
         doubtful=frozenset(map(fold, entry.get("doubtful", ()))),
         words={
@@ -171,8 +180,10 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
     if layout.service == "generic":
         doubtful = {heading for heading in table.cells if fold(heading) in layout.doubtful}
         fields = guess(fields, sample, layout.words, doubtful)
+        if not any(heading in sample.columns for heading in fields.get("recipient", ())):
+            fields.pop("recipient", None)
     fields |= mapped
-    named = _clipped(table.cells)
+    named = clipped(table.cells)
     way_out = 'say mapping={"recipient": HEADING} (on the command line --map recipient=HEADING)'
     if "recipient" not in fields and table.kind == "csv" and len(table.cells) < 2:
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
@@ -189,7 +200,7 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
     return replace(layout, fields=fields)
 
 
-def _clipped(headings: Iterable[str]) -> str:
+def clipped(headings: Iterable[str]) -> str:
     """Headings for an error message: hostile or odd files have very long ones, and broken lines."""
     lines = (" ".join(heading.split()) for heading in headings)
     short = [line if len(line) <= 40 else line[:39] + "…" for line in lines]
@@ -206,7 +217,7 @@ def _mapped(
             continue
         if fold(heading) not in headings:
             raise BouncekitError(
-                f"{path} has no heading {heading!r} for {column}: it has {_clipped(table.cells)}."
+                f"{path} has no heading {heading!r} for {column}: it has {clipped(table.cells)}."
             )
         mapped[column] = (headings[fold(heading)],)
     return mapped

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bouncekit.errors import BouncekitError
 
-CHUNK = 1 << 20
+# What is read of a file at a time, in bytes: some 400 mails.
+CHUNK = 2 << 20
 # A larger mail is cut here, in bytes.
 LARGEST_MAIL = 50_000_000
 
@@ -44,65 +45,65 @@ def is_message(head: bytes) -> bool:
     return len(names & _KNOWN_HEADERS) >= min(2, len(names))
 
 
-def raw_messages(
-    path: Path, chunks: Iterator[bytes] | None = None
-) -> Iterator[tuple[str, int, bytes]]:
-    """Give each mail as (file, 1-based number in that file, bytes), one mail in memory at a time.
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """Give the bytes of a file, chunk by chunk; raises BouncekitError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            yield from iter(partial(stream.read, CHUNK), b"")
+    except OSError as error:
+        raise BouncekitError(
+            f"{path}: cannot be read ({error.strerror}): check its permissions or leave it out."
+        ) from error
 
-    `path` is a Maildir, an mbox or a file with one mail; `chunks` are its bytes where they are not
-    those on disk. Raises BouncekitError if a file cannot be read.
+
+def blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    r"""Give a stream of bytes in pieces of whole mails, their lines ended by LF.
+
+    An mbox (it begins with a `From ` line) is cut before such a line, anything else is one mail.
+    Of a mail larger than LARGEST_MAIL only the beginning is kept.
+
+    >>> list(blocks(iter([b"From a\nTo: x\n\n1\n\nFr", b"om b\nTo: x\n\n2\n"])))
+    [b'From a\nTo: x\n\n1', b'From b\nTo: x\n\n2\n']
     """
-    if chunks is not None:
-        yield from ((str(path), n, raw) for n, raw in enumerate(split_mails(chunks), start=1))
-        return
-    files = _maildir_files(path) if path.is_dir() else [path]
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                read = iter(partial(stream.read, CHUNK), b"")
-                for number, raw in enumerate(split_mails(read), start=1):
-                    yield str(file), number, raw
-        except OSError as error:
-            raise BouncekitError(
-                f"{file}: cannot be read ({error.strerror}): check its permissions or leave it out"
-            ) from error
-
-
-def split_mails(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Split a stream of bytes into mails: at `From ` lines if it begins with one, else not at all.
-
-    Line ends become LF, `>From ` loses its quotation mark, each mail is cut at LARGEST_MAIL bytes.
-
-    >>> mails = split_mails(iter([b"From a\nTo: x\n\n1\n\nFr", b"om b\nTo: x\n\n2\n"]))
-    >>> [mail.strip()[-1:] for mail in mails]
-    [b'1', b'2']
-    """
-    mail, tail, is_mbox = bytearray(), b"", None
+    held, is_mbox = bytearray(), None
     for chunk in _unix_chunks(chunks):
-        data = tail + chunk
+        seen = max(0, len(held) - _OVERLAP)
+        held += chunk
         if is_mbox is None:
-            data = data.lstrip()
-            if b"\n" not in data and len(data) < _OVERLAP:
-                tail = data
+            held = held.lstrip()
+            if b"\n" not in held and len(held) < _OVERLAP:
                 continue
-            is_mbox = bool(_MBOX_LINE.match(data))
-        *ended, last = _MAIL_START.split(data) if is_mbox else [data]
-        for piece in ended:
-            yield _finished(mail, piece, is_mbox)
-            mail = bytearray()
-        _grow(mail, last[:-_OVERLAP])
-        tail = last[-_OVERLAP:]
-    if mail or tail.strip():
-        yield _finished(mail, tail, is_mbox)
+            is_mbox = bool(_MBOX_LINE.match(held))
+        if is_mbox and (end := _last_start(held, seen)) > 0:
+            yield bytes(held[:end])
+            del held[: end + len(b"\n\n")]
+        # So that a mail which never ends does not fill the memory.
+        del held[LARGEST_MAIL:-_OVERLAP]
+    if held.strip():
+        yield bytes(held)
 
 
-def _grow(mail: bytearray, piece: bytes) -> None:
-    mail += piece[: LARGEST_MAIL - len(mail)]
+def _last_start(held: bytearray, seen: int) -> int:
+    """Give where the last mail that begins in the bytes after `seen` is parted off, or -1."""
+    end = len(held)
+    while (end := held.rfind(b"\n\nFrom ", seen, end)) > 0:
+        if _MAIL_START.match(held, end):
+            return end
+    return -1
 
 
-def _finished(mail: bytearray, piece: bytes, is_mbox: bool | None) -> bytes:
-    _grow(mail, piece)
-    return _QUOTED_FROM.sub(rb"\1", bytes(mail)) if is_mbox else bytes(mail)
+def mails(block: bytes) -> list[bytes]:
+    r"""Split a piece that `blocks` gave into mails; in an mbox, `>From ` loses its quotation mark.
+
+    >>> mails(b"From a\nTo: x\n\n>From 1\n\nFrom b\nTo: x\n\n2")
+    [b'From a\nTo: x\n\nFrom 1', b'From b\nTo: x\n\n2']
+    """
+    if not _MBOX_LINE.match(block):
+        return [block]
+    return [
+        _QUOTED_FROM.sub(rb"\1", mail) if b">From " in mail else mail
+        for mail in _MAIL_START.split(block)
+    ]
 
 
 def _unix_lines(data: bytes) -> bytes:
@@ -120,7 +121,7 @@ def _unix_chunks(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _maildir_files(folder: Path) -> list[Path]:
+def maildir_files(folder: Path) -> list[Path]:
     """List the mails of a Maildir and of its Maildir++ subfolders, in a stable order."""
     boxes = [folder, *sorted(f for f in folder.glob(".*") if f.is_dir())]
     found = (f for box in boxes for sub in ("cur", "new") for f in (box / sub).glob("*"))

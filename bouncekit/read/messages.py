@@ -1,91 +1,162 @@
-"""Read bounce messages by the million: batch by batch, on all cores, one batch in memory each."""
+"""Read bounce messages by the million: on all cores, some blocks of mails in memory at once."""
 
+import os
 from collections import deque
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.batches import in_batches
 from bouncekit.read.files import packed_chunks
-from bouncekit.read.mailbox import raw_messages
-from bouncekit.read.reports import parse_message
+from bouncekit.read.mailbox import CHUNK, blocks, chunks_of, maildir_files, mails
 from bouncekit.schema import BOUNCES
 
-Message = tuple[str, int, bytes]  # file, number in it, raw mail
-Batches = Iterator[list[Message]]
+# What a process is given at a time: files and some mails of each, as `blocks` gives them.
+Task = list[tuple[str, bytes]]
+Work = Callable[[Task], pl.DataFrame]
 
-# What one process is given at a time: some 400 mails.
-BATCH_BYTES = 2 << 20
-# Fewer batches are read before other processes have started.
+# The verdict of a mail that has no fields with a verdict: anybody can write one.
+A_MAIL = "mail"
+# Fewer tasks are done before other processes have started.
 ALONE = 3
+# Tasks done or under way of which the first is not done yet, for each other process.
+AHEAD = 32
 # Processes that get nothing to read for so long end, in seconds.
 IDLE = 20
 
 
-def read_messages(path: Path, packing: str = "") -> pl.LazyFrame:
-    """The rows of an .eml file, an mbox or a Maildir folder, with the columns of BOUNCES.
+def read_messages(
+    paths: Path | Sequence[Path], packing: str = "", verp_key: str | bytes | None = None
+) -> pl.LazyFrame:
+    """The rows of .eml files, mboxes and Maildir folders, with the columns of BOUNCES.
 
-    A row is what happened to one recipient; a mail that tells of none is one row `unreadable`.
-    `packing` is "gzip" or "zstd" for a packed file. Nothing is read before the frame is collected,
-    and then no more than some batches are in memory at once. Collecting raises BouncekitError if a
-    file cannot be read.
+    A row is what happened to one recipient; a mail that tells of none is one row `unreadable`;
+    `line` is the number of the mail in its file. `packing` is "gzip" or "zstd" for packed files.
+    With `verp_key` there is a column `unmatched`, see `verp.checked`. Nothing is read before the
+    frame is collected, and then no more than some blocks of mails are in memory at once.
+    Collecting raises BouncekitError if a file cannot be read.
     """
+    places = [paths] if isinstance(paths, Path) else list(paths)
 
-    return in_batches(lambda: _frames(path, packing), pl.Schema(BOUNCES), "mails")
+    def frames(
+        columns: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in _at_most(rows, _frames(places, packing, verp_key)):
+            chosen = frame if wanted is None else frame.filter(wanted)
+            yield chosen if columns is None else chosen.select(columns)
 
-
-def _frames(path: Path, packing: str) -> Iterator[pl.DataFrame]:
-    """Give the rows batch by batch, in the order of the mails."""
-    chunks = packed_chunks(path, packing) if packing else None
-    batches = _batches(raw_messages(path, chunks))
-    alone = list(islice(batches, ALONE))
-    if len(alone) < ALONE:
-        yield from map(_parsed, alone)
-        return
-    yield from _in_processes(chain(alone, batches))
+    schema = _schema(verp_key)
+    return register_io_source(frames, schema=schema, explain_name="mails")
 
 
-def _batches(messages: Iterator[Message]) -> Batches:
-    batch: list[Message] = []
+def _frames(
+    paths: list[Path], packing: str, verp_key: str | bytes | None
+) -> Iterator[pl.DataFrame]:
+    """Give the rows task by task, in the order of the mails."""
+    work = partial(_rows, verp_key=verp_key)
+    tasks = _tasks(paths, packing)
+    first = list(islice(tasks, ALONE))
+    tasks = chain(first, tasks)
+    yield from _numbered(map(work, tasks) if len(first) < ALONE else _on_all_cores(work, tasks))
+
+
+def _tasks(paths: list[Path], packing: str) -> Iterator[Task]:
+    task: Task = []
     size = 0
-    for message in messages:
-        batch.append(message)
-        size += len(message[2])
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    for path in chain.from_iterable(maildir_files(p) if p.is_dir() else [p] for p in paths):
+        name = os.fsencode(path).decode("utf-8", "backslashreplace")
+        for block in blocks(packed_chunks(path, packing) if packing else chunks_of(path)):
+            task.append((name, block))
+            size += len(block)
+            if size > CHUNK // 2:
+                yield task
+                task, size = [], 0
+    if task:
+        yield task
 
 
-def _parsed(batch: list[Message]) -> pl.DataFrame:
+def _rows(task: Task, verp_key: str | bytes | None) -> pl.DataFrame:
+    """Give the rows of a task; `line` counts the mails of a file from its first one here."""
+    # Their many patterns are slow to load.
+    from bouncekit.read.reports import parse_message
+    from bouncekit.verp import checked
+
+    def read(raw: bytes) -> list[dict[str, Any]]:
+        rows = parse_message(raw)
+        return rows if verp_key is None else checked(rows, raw, verp_key)
+
+    found = (
+        (source, line, raw)
+        for source, pieces in groupby(task, key=itemgetter(0))
+        for line, raw in enumerate((raw for _, piece in pieces for raw in mails(piece)), start=1)
+    )
     rows = [
-        {**row, "source": source, "line": line}
-        for source, line, raw in batch
-        for row in parse_message(raw)
+        {"source_class": A_MAIL, **row, "source": source, "line": line}
+        for source, line, raw in found
+        for row in read(raw)
     ]
-    return pl.DataFrame({name: [r.get(name) for r in rows] for name in BOUNCES}, schema=BOUNCES)
+    schema = _schema(verp_key)
+    return pl.DataFrame({name: [r.get(name) for r in rows] for name in schema}, schema=schema)
 
 
-def _in_processes(batches: Batches) -> Iterator[pl.DataFrame]:
-    """Parse batches on all cores, with two for each core under way, and give them in order."""
+def _numbered(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Count on where a frame goes on with the file that the one before ended with."""
+    last, count = "", 0
+    for frame in frames:
+        before = pl.when(source=last).then(count).otherwise(0)
+        numbered = frame.with_columns(line=pl.col("line") + before)
+        yield numbered
+        last, count = numbered["source"][-1], numbered["line"][-1]
+
+
+def _schema(verp_key: str | bytes | None) -> dict[str, pl.DataType]:
+    return BOUNCES if verp_key is None else {**BOUNCES, "unmatched": pl.Boolean()}
+
+
+def _on_all_cores(work: Work, tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
+    """Do tasks in other processes and, while these are busy, in this one; give them in order."""
     # Its processes do not run the user's script again, as those of the standard library do.
     from loky import cpu_count, get_reusable_executor
     from loky.process_executor import TerminatedWorkerError
 
-    cores = cpu_count()
-    executor = get_reusable_executor(max_workers=cores, timeout=IDLE)
+    others = max(1, cpu_count() - 1)
+    executor = get_reusable_executor(max_workers=others, timeout=IDLE)
+    ahead: deque[Future[pl.DataFrame]] = deque()
     try:
-        ahead = deque(executor.submit(_parsed, batch) for batch in islice(batches, 2 * cores))
+        for task in tasks:
+            is_free = sum(not future.done() for future in ahead) < 2 * others
+            ahead.append(executor.submit(work, task) if is_free else _done(work(task)))
+            while ahead and (ahead[0].done() or len(ahead) > AHEAD * others):
+                yield ahead.popleft().result()
         while ahead:
-            frame = ahead.popleft().result()
-            ahead.extend(executor.submit(_parsed, batch) for batch in islice(batches, 1))
-            yield frame
+            yield ahead.popleft().result()
     except TerminatedWorkerError:
         raise BouncekitError(
             "A process that reads mails was ended from outside, most likely for want of memory: "
             "read fewer files at once."
         ) from None
+
+
+def _done(frame: pl.DataFrame) -> Future[pl.DataFrame]:
+    future: Future[pl.DataFrame] = Future()
+    future.set_result(frame)
+    return future
+
+
+def _at_most(rows: int | None, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    left = rows
+    for frame in frames:
+        if left is None:
+            yield frame
+            continue
+        yield frame.head(left)
+        left -= frame.height
+        if left <= 0:
+            return

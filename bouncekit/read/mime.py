@@ -1,18 +1,19 @@
 """Take one mail apart, however damaged: headers, notice text, report fields, returned original.
 
 The standard library's parser gives up where bounces are worst (a boundary that never comes, a
-header line that lost its indent) and builds trees nobody needs here; this one only splits.
+header line that lost its indent) and builds trees nobody needs here; this one only splits, and
+looks into a block of headers or a part no sooner than somebody asks for it.
 """
 
 import binascii
 import quopri
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
+from functools import cached_property
 from html import unescape
-
-Headers = dict[str, list[str]]
+from string import ascii_lowercase, ascii_uppercase
 
 # What is read of a header block and of a part, in bytes: notices are short, and of the returned
 # original (which follows them) only the headers count.
@@ -24,6 +25,7 @@ NESTING_LIMIT = 6
 # What does not begin a field goes on with the one above, even where its indent was lost.
 _FIELD_BEGINS = re.compile(r"\n([A-Za-z0-9_-]{1,80})[ \t]*:")
 _HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]{1,80}[ \t]*:")
+_BLANK_BEFORE_COLON = re.compile(r"(\n[A-Za-z0-9_-]{1,80})[ \t]+:")
 _HEADERS_END = re.compile(rb"\n[ \t]*\n")
 _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
@@ -32,11 +34,16 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.I)
 _UNDECLARED_DELIMITER = re.compile(
     rb"^[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
 )
+_UNSEEN = re.compile(r"<(?:style|script)\b[^<]*", re.I)
+_LINE_TAG = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", re.I)
+_TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
 _TRACE = re.compile(rb"\s*(?:Received|Return-Path|Message-ID|DKIM-Signature|X-[\w-]+)[ \t]*:", re.I)
 
 _RETURNED = ("message/rfc822", "message/global", "text/rfc822-header", "message/global-headers")
 _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _RECEIPT = ("message/disposition-notification", "message/global-disposition-notification")
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 # What really comes under a name: supersets, and the encodings that are mistaken for it.
 _CODECS = {
@@ -50,8 +57,45 @@ _CODECS = {
     "iso-8859-1": ("cp1252",),
     "us-ascii": (),
 }
+# By far the most declared, and alike where nothing but ASCII stands.
+_LIKE_ASCII = ("", "us-ascii", "utf-8", "iso-8859-1", "windows-1252", "iso-8859-15")
 # Python's own codecs that are no charsets of mail: they warn, are slow or make lone surrogates.
 _NO_CHARSET = re.compile(r"unicode|raw|idna|puny|undefined|utf-?7|mbcs|oem|string|charmap")
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """A block of header fields as text that begins with LF, and the same in lower case."""
+
+    block: str = ""
+    lower: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(_FIELD_BEGINS.search(self.block))
+
+    def all(self, name: str) -> list[str]:
+        """Give the unfolded values of a field (its name in lower case), in order."""
+        values, at = [], 0
+        while at := self._start(name, at):
+            values.append(self._value(at))
+        return values
+
+    def first(self, name: str) -> str:
+        """Give a field's first value, or an empty text."""
+        start = self._start(name)
+        return self._value(start) if start else ""
+
+    def __contains__(self, name: str) -> bool:
+        return self._start(name) > 0
+
+    def _start(self, name: str, at: int = 0) -> int:
+        """Give where the next value of a field begins, or 0."""
+        at = self.lower.find(f"\n{name}:", at)
+        return at + len(name) + 2 if at >= 0 else 0
+
+    def _value(self, start: int) -> str:
+        following = _FIELD_BEGINS.search(self.block, start)
+        return _unfolded(self.block[start : following.start() if following else None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,41 +105,73 @@ class Part:
     kind: str
     headers: Headers
     body: bytes
+    is_whole_mail: bool = False
 
     def content(self) -> bytes:
         """Give the beginning of the body, its transfer encoding undone, its lines ended by LF."""
-        encoding = first(self.headers, "content-transfer-encoding").lower()
+        encoding = self.headers.first("content-transfer-encoding").lower()
         body = self.body[:PART_LIMIT]
         if encoding.startswith("quoted"):
             body = quopri.decodestring(body)
         elif encoding.startswith("base64"):
             body = _from_base64(body)
-        return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return _unix_lines(body)
 
     def text(self) -> str:
         """Give the beginning of the body as text, without markup."""
-        charset = _CHARSET.search(first(self.headers, "content-type"))
+        charset = _CHARSET.search(self.headers.first("content-type"))
         text = decode(self.content(), charset.group(1) if charset else "")
         return without_markup(text) if self.kind == "text/html" else text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mail:
     """What a reader of reports needs from a mail; absent things are empty."""
 
     headers: Headers
-    notice: str = ""
-    status: str = ""
-    feedback: str = ""
-    receipt: str = ""
-    original: bytes = b""
-    is_report: bool = False
-    original_headers: Headers = field(default_factory=dict)
+    parts: list[Part]
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """The subject, encoded words decoded."""
-        return decode_words(first(self.headers, "subject"))
+        return decode_words(self.headers.first("subject"))
+
+    @cached_property
+    def notice(self) -> str:
+        """What is written for people: the plain text, else the HTML without its markup."""
+        readable = [p for p in self.parts if p.kind.startswith("text/") and not _is_returned(p)]
+        plain = "\n\n".join(p.text() for p in readable if p.kind != "text/html").strip()
+        return plain or "\n\n".join(p.text() for p in readable if p.kind == "text/html").strip()
+
+    @cached_property
+    def status(self) -> str:
+        """The fields of a delivery status notification."""
+        return _joined(self.parts, _STATUS)
+
+    @cached_property
+    def feedback(self) -> str:
+        """The fields of a feedback report."""
+        return _joined(self.parts, ("message/feedback-report",))
+
+    @cached_property
+    def receipt(self) -> str:
+        """The fields of a disposition notification."""
+        return _joined(self.parts, _RECEIPT)
+
+    @cached_property
+    def original(self) -> bytes:
+        """The returned original, or its headers."""
+        return next((_as_message(part) for part in self.parts if _is_returned(part)), b"")
+
+    @cached_property
+    def original_headers(self) -> Headers:
+        """The headers of the returned original."""
+        return split_headers(self.original.lstrip())[0]
+
+    @property
+    def is_report(self) -> bool:
+        """True if the mail says that it is a report (RFC 6522)."""
+        return "multipart/report" in self.headers.first("content-type").lower()
 
 
 def read_mail(raw: bytes) -> Mail:
@@ -104,24 +180,12 @@ def read_mail(raw: bytes) -> Mail:
     >>> read_mail(b"Subject: =?utf-8?q?caf=C3=A9?=\r\n\r\nHello").subject
     'café'
     """
-    raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip()
-    headers, body = split_headers(raw)
-    parts = _leaves({n: v for n, v in headers.items() if n.startswith("content-")}, body)
-    original = next((_as_message(part) for part in parts if _is_returned(part)), b"")
-    return Mail(
-        headers=headers,
-        notice=_notice(parts),
-        status=_joined(parts, _STATUS),
-        feedback=_joined(parts, ("message/feedback-report",)),
-        receipt=_joined(parts, _RECEIPT),
-        original=original,
-        is_report="multipart/report" in first(headers, "content-type").lower(),
-        original_headers=split_headers(original.lstrip())[0],
-    )
+    headers, body = split_headers(_unix_lines(raw.removeprefix(b"\xef\xbb\xbf")).lstrip())
+    return Mail(headers, _leaves(headers, body))
 
 
 def split_headers(raw: bytes) -> tuple[Headers, bytes]:
-    """Split a message or a part into headers (lower-case name: unfolded values) and body.
+    """Split a message or a part into its headers and its body.
 
     A line that is no header and lost its indent belongs to the header above it; a part that
     begins with something else has no headers at all.
@@ -129,43 +193,48 @@ def split_headers(raw: bytes) -> tuple[Headers, bytes]:
     if mbox_line := _MBOX_LINE.match(raw):
         raw = raw[mbox_line.end() :]
     if not _HEADER_LINE.match(raw):
-        return {}, raw.removeprefix(b"\n")
+        return Headers(), raw.removeprefix(b"\n")
     end = _HEADERS_END.search(raw, 0, HEADERS_LIMIT)
     block, body = (raw[: end.start()], raw[end.end() :]) if end else (raw[:HEADERS_LIMIT], b"")
     return fields(decode(block, "")), body
 
 
-def fields(block: str) -> Headers:
-    r"""Read header-like lines into lower-case name: unfolded values, in order.
+def fields(text: str) -> Headers:
+    r"""Read header-like lines.
 
-    >>> fields("Status : 5.1.1\nDiagnostic-Code: smtp; 550\n unknown")
-    {'status': ['5.1.1'], 'diagnostic-code': ['smtp; 550 unknown']}
+    >>> fields("Status : 5.1.1\nDiagnostic-Code: smtp; 550\n unknown").first("diagnostic-code")
+    'smtp; 550 unknown'
     """
-    found: Headers = {}
-    for name, value in field_list(block):
-        found.setdefault(name, []).append(value)
-    return found
+    block = f"\n{text}"
+    if " :" in block or "\t:" in block:
+        block = _BLANK_BEFORE_COLON.sub(r"\1:", block)
+    return Headers(block, lower(block))
 
 
 def field_list(block: str) -> list[tuple[str, str]]:
     """Read header-like lines into (lower-case name, unfolded value), in order."""
     _, *found = _FIELD_BEGINS.split(f"\n{block}")
-    values = (value.strip() for value in found[1::2])
     return [
-        (name.lower(), " ".join(value.split()) if "\n" in value else value)
-        for name, value in zip(found[::2], values, strict=True)
+        (name.lower(), _unfolded(value))
+        for name, value in zip(found[::2], found[1::2], strict=True)
     ]
 
 
-def first(headers: Headers, name: str) -> str:
-    """Give a header's first value, or an empty text."""
-    values = headers.get(name)
-    return values[0] if values else ""
+def _unfolded(value: str) -> str:
+    value = value.strip()
+    return " ".join(value.split()) if "\n" in value else value
+
+
+def lower(text: str) -> str:
+    """Write ASCII letters small: every letter keeps its place, which no other lower case grants."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def decode(body: bytes, charset: str) -> str:
     """Turn bytes into text: the declared charset, what is mistaken for it, UTF-8, then any byte."""
     name = charset.lower()
+    if name in _LIKE_ASCII and body.isascii() and b"\x1b" not in body:
+        return body.decode().replace("\x00", "")
     if b"\x1b$" in body and not name.startswith("iso-2022"):
         name = "iso-2022-jp"
     if _NO_CHARSET.match(name):
@@ -195,27 +264,28 @@ def without_markup(html: str) -> str:
     >>> without_markup("<p>Caf&eacute;<br>closed</p>").split()
     ['Café', 'closed']
     """
-    html = re.sub(r"(?i)<(?:style|script)\b[^<]*", "", html)
-    html = re.sub(r"(?i)<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", "\n", html)
-    return unescape(re.sub(r"<[A-Za-z/!][^<>@]*>", " ", html))
+    return unescape(_TAG.sub(" ", _LINE_TAG.sub("\n", _UNSEEN.sub("", html))))
 
 
 def _leaves(headers: Headers, body: bytes, depth: int = 0) -> list[Part]:
-    content_type = first(headers, "content-type")
+    content_type = headers.first("content-type")
     match = _TYPE.search(content_type)
     kind = match.group(0).lower() if match else "text/plain"
     is_multipart = kind.startswith("multipart/")
     if depth >= NESTING_LIMIT or not (is_multipart or (depth == 0 and kind == "text/plain")):
-        return [Part(kind, headers, body)]
+        return [Part(kind, headers, body, depth == 0)]
     preamble, *pieces = _pieces(body, content_type)
+    if pieces and not pieces[-1].strip():  # what follows the last delimiter
+        pieces.pop()
     leaves = [leaf for piece in pieces for leaf in _leaves(*split_headers(piece), depth + 1)]
     if is_multipart:
-        return leaves or [Part("text/plain", headers, body)]
+        return leaves or [Part("text/plain", headers, body, depth == 0)]
     # The mail says it has no parts. Reports inside it count; other parts belong to the original.
     reports = [leaf for leaf in leaves if leaf.kind in (*_STATUS, "message/feedback-report")]
     if not reports:
-        return [Part(kind, headers, body)]
-    return [Part(kind, headers, preamble), *(p for p in leaves if p.kind.startswith("message/"))]
+        return [Part(kind, headers, body, is_whole_mail=True)]
+    notice = Part(kind, headers, preamble, is_whole_mail=True)
+    return [notice, *(p for p in leaves if p.kind.startswith("message/"))]
 
 
 def _pieces(body: bytes, content_type: str) -> list[bytes]:
@@ -226,7 +296,7 @@ def _pieces(body: bytes, content_type: str) -> list[bytes]:
         pieces = _split_at(boundary, body) if boundary else [body]
         if len(pieces) > 1:
             return pieces
-    seen = _UNDECLARED_DELIMITER.search(body)
+    seen = b"\ncontent-" in body.lower() and _UNDECLARED_DELIMITER.search(body)
     return _split_at(seen.group(1).rstrip(), body) if seen else [body]
 
 
@@ -248,27 +318,29 @@ def _split_at(boundary: bytes, body: bytes) -> list[bytes]:
 
 def _is_returned(part: Part) -> bool:
     """True for the returned original, also where it is not labelled as a message."""
-    if part.kind.startswith(_RETURNED) or "received" in part.headers:
+    if part.kind.startswith(_RETURNED) or _is_traced(part):
         return True
-    is_attached = first(part.headers, "content-disposition").lower().startswith("attachment")
+    is_attached = part.headers.first("content-disposition").lower().startswith("attachment")
     return part.kind == "text/plain" and is_attached and bool(_TRACE.match(part.body))
 
 
+def _is_traced(part: Part) -> bool:
+    """True for a part whose headers are those of a mail: it has no headers of its own."""
+    return "received" in part.headers and not part.is_whole_mail
+
+
 def _as_message(part: Part) -> bytes:
-    if part.kind.startswith(_RETURNED) or "received" not in part.headers:
+    if part.kind.startswith(_RETURNED) or not _is_traced(part):
         return part.content()
-    lines = [f"{name}: {value}" for name, values in part.headers.items() for value in values]
-    return "\n".join(lines).encode("utf-8", "replace") + b"\n\n" + part.body
-
-
-def _notice(parts: list[Part]) -> str:
-    readable = [p for p in parts if p.kind.startswith("text/") and not _is_returned(p)]
-    plain = "\n\n".join(p.text() for p in readable if p.kind != "text/html").strip()
-    return plain or "\n\n".join(p.text() for p in readable if p.kind == "text/html").strip()
+    return part.headers.block.lstrip().encode("utf-8", "replace") + b"\n\n" + part.body
 
 
 def _joined(parts: list[Part], kinds: tuple[str, ...]) -> str:
     return "\n\n".join(p.text() for p in parts if p.kind in kinds)
+
+
+def _unix_lines(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def _from_base64(body: bytes) -> bytes:

@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 
 from bouncekit.errors import BouncekitError
+from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.envelopes import RECORD, TEXT, inner, opened
-from bouncekit.read.files import Peek, as_text, unpack
+from bouncekit.read.files import Peek, as_text, literal, unpack
 
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
@@ -30,7 +31,7 @@ def open_ndjson(
     if peek.head.startswith(b"\xef\xbb\xbf") and isinstance(source, Path):
         source = unpack(path, peek.packing).removeprefix(b"\xef\xbb\xbf")
     whole = _is_ndjson(source)
-    lines = pl.scan_lines(source, name=RECORD).filter(TEXT.str.strip_chars() != "")
+    lines = pl.scan_lines(source, name=RECORD, glob=False).filter(TEXT.str.strip_chars() != "")
     lines = lines.with_row_index(LINE, offset=1)
     frame = opened(lines)
     if frame is not lines or mended or not whole:
@@ -39,7 +40,9 @@ def open_ndjson(
     later = _met(lines, _later(known(paths), paths))
     top = _top(paths, later)
     schema = dict.fromkeys(top, pl.String())
-    scanned = pl.scan_ndjson(source, schema=schema, row_index_name=LINE, row_index_offset=1)
+    scanned = pl.scan_ndjson(
+        literal(source), schema=schema, row_index_name=LINE, row_index_offset=1
+    )
     columns = tuple(dict.fromkeys(keys[0] for keys in paths.values()))
     return Table("ndjson", scanned, _cells(paths), columns, later=_cells(later))
 
@@ -55,13 +58,73 @@ def open_json(
     check_document(path, len(data))
     text = as_text(data).lstrip("\ufeff")
     document = pl.DataFrame({RECORD: [text]}).select(inner(TEXT, ()))
-    if document.item() is None:
-        document = pl.DataFrame({RECORD: [line for line in text.splitlines() if line.strip()]})
-        if document.select(inner(TEXT, ()).is_null().all()).item():
-            raise _not_json(path, text)
-        mended = True
-    frame = opened(document.lazy(), at_once=True).with_row_index(LINE, offset=1)
-    return _looked_up("json", frame.collect().lazy(), known, mended=mended)
+    if document.item() is not None:
+        return _listed("json", [text], known, mended=mended)
+    documents = list(_documents(text))
+    if pl.DataFrame({RECORD: documents}).select(inner(TEXT, ()).is_null().all()).item():
+        raise _not_json(path, text)
+    return _listed("json", documents, known, mended=True)
+
+
+def open_bodies(
+    kind: str, path: Path, peek: Peek, known: Known = lambda seen: (), *, mended: bool = False
+) -> Table:
+    """A file of the kind `form` (bodies of posted forms) or `python` (dicts as Python prints)."""
+    text = as_text(unpack(path, peek.packing)).lstrip("\ufeff")
+    bodies = from_forms(text) if kind == "form" else from_python(text)
+    return _listed(kind, list(bodies), known, mended=mended)
+
+
+def within(table: Table, sample: pl.DataFrame, known: Known) -> Table | None:
+    """The records in a table that has them in the cells of one column, as JSON or as Python's.
+
+    Databases and log services export stored webhooks so. None where no column holds objects.
+    """
+    heading = next((h for h in sample.columns if _holds_objects(sample[h])), None)
+    if heading is None:
+        return None
+    cell = table.cells[heading]
+    if any(map(is_python, sample[heading].drop_nulls())):
+        cell = cell.map_batches(_from_literals, return_dtype=pl.String, is_elementwise=True)
+    record = pl.coalesce(cell, pl.col(RAW)) if table.has_raw else cell
+    frame = table.frame.select(LINE, record.alias(RECORD))
+    return _looked_up("ndjson", opened(frame), known, mended=True)
+
+
+def _holds_objects(cells: pl.Series) -> bool:
+    objects = sum(from_literal(cell).startswith("{") for cell in cells.drop_nulls())
+    return objects > 0 and 2 * objects > cells.count()
+
+
+def _from_literals(cells: pl.Series) -> pl.Series:
+    """Cell by cell: nothing but Python reads Python's notation."""
+    told = [cell if cell is None else from_literal(cell) for cell in cells]
+    return pl.Series(cells.name, told, dtype=pl.String)
+
+
+def _listed(kind: str, records: list[str], known: Known, *, mended: bool) -> Table:
+    """The table of records in memory, or of those that they wrap."""
+    frame = pl.LazyFrame({RECORD: records}, schema={RECORD: pl.String()})
+    numbered = opened(frame, at_once=True).with_row_index(LINE, offset=1)
+    return _looked_up(kind, numbered.collect().lazy(), known, mended=mended)
+
+
+def _documents(text: str) -> Iterator[str]:
+    """The JSON documents that follow one another in a text, whatever parts them.
+
+    Firehose writes nothing between them. A line that begins none is given as it is.
+    """
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        try:
+            end = decoder.raw_decode(text, at)[1]
+        except (json.JSONDecodeError, RecursionError):
+            end = text.find("\n", at) + 1 or len(text)
+        yield text[at:end].strip()
+        at = end
 
 
 def _not_json(path: Path, text: str) -> BouncekitError:
@@ -186,7 +249,7 @@ def _is_ndjson(source: Path | bytes) -> bool:
     line = TEXT.str.strip_chars()
     is_object = (line == "") | (line.str.starts_with("{") & line.str.ends_with("}"))
     return bool(
-        pl.scan_lines(source, name=RECORD)
+        pl.scan_lines(source, name=RECORD, glob=False)
         .select(is_object.all())
         .collect(engine="streaming")
         .item()

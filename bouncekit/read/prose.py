@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bouncekit.read.addresses import ADDRESS, bare
+from bouncekit.read.mime import lower
 from bouncekit.read.reasons import (
     LEAD_IN,
     RESULT,
@@ -25,8 +26,9 @@ REPLY_LIMIT = 2_000
 # it, or by its mere presence.
 STRONG, LIKELY, WEAK = 3, 2, 1
 
+# Read in lower case, as others here: it is the quickest way to pass over what does not match.
 _ORIGINAL_BEGINS = re.compile(
-    r"""^(?:(?P<announced>[ \t>*#=|_.-]*(?:
+    r"""\n(?:(?P<announced>[ \t>*#=|_.-]*(?:
       (?:this|below|included|enclosed|here|attached|following)\b.{0,40}
         \b(?:copy|message|mail|headers?)\b.{0,60}(?:\bcopy\b|\bheaders?\b|original|first\ \d).{0,40}
     | below\ this\ line.{0,60}
@@ -37,8 +39,8 @@ _ORIGINAL_BEGINS = re.compile(
     | message\ (?:text|header|body)s?\ follows?
     | non-delivered\ message
     )[ \t:.*#=|_-]*$)
-    |[>|]?[ \t]?(?:Received|Return-Path|X-Received|DKIM-Signature|ARC-Seal):)""",
-    re.I | re.M | re.X,
+    |[>|]?[ \t]?(?:received|return-path|x-received|dkim-signature|arc-seal):)""",
+    re.M | re.X,
 )
 _HEADER_LINE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}:|[ \t]+\S|From \S+ ")
 
@@ -59,7 +61,10 @@ _BEHIND_LABEL = re.compile(
     ["'<(\[]*(?:mailto:|smtp:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""",
     re.I | re.X,
 )
-_RECIPIENT_LINES = (_BEHIND_NAME, _AT_LINE_START, RESULT, _BEHIND_LABEL)
+# What a label holds, in lower case: most lines can be passed over without a closer look.
+_LABEL = re.compile(
+    "recipient|address|deliver|rcpt|destinat|empfänger|ontvanger|odbiorc|получател|宛先|收件人"
+)
 _ANY_ADDRESS = re.compile(ADDRESS)
 _WORDS_BEFORE = 80  # characters before an address that tell what it is
 _LED_TO = re.compile(
@@ -78,9 +83,9 @@ _AS_MAILED = re.compile(
     rf"\(\s*(?:expanded|generated|forwarded)\s+from:?\s*<?(?P<address>{ADDRESS})>?\s*\)", re.I
 )
 _REMOTE_HOST = re.compile(
-    r"""(?:\bhost:?|talking\ to|server|Remote-MTA:?\s*(?:dns;)?)\s+
+    r"""(?:h(?<=\bh)ost:?|talking\ to|server|remote-mta:?\s*(?:dns;)?)\s+
     <?((?:[\w-]{1,63}\.)+[a-z]{2,24})\b""",
-    re.I | re.X,
+    re.X,
 )
 # `on Thu, 29 Apr 2010 23:34:45 -0000` or `Action: Failed` beside an address is no reason.
 _NO_REASON = re.compile(r"\s*on\s+[^:]*\d{1,2}:\d\d.{0,30}$|\W*Action:\s*\w+$|\W*$", re.I)
@@ -123,14 +128,14 @@ def split_original(text: str) -> tuple[str, str]:
     >>> split_original("<a@example.org>: full\n\n--- Below this line is a copy.\n\nSubject: x")
     ('<a@example.org>: full', 'Subject: x')
     """
-    for found in _ORIGINAL_BEGINS.finditer(text):
-        start = found.start()
+    for found in _ORIGINAL_BEGINS.finditer(lower(f"\n{text}")):
+        start, end = found.start(), found.end() - 1
         if found["announced"] is None:
             while start and _HEADER_LINE.match(text, above := text.rfind("\n", 0, start - 1) + 1):
                 start = above
             return text[:start].strip(), text[start:].strip()
         if notice := text[:start].strip():
-            return notice, text[found.end() :].strip()
+            return notice, text[end:].strip()
     return text.strip(), ""
 
 
@@ -197,7 +202,7 @@ def _read(notice: str) -> _Notice:
         below=_below([m for m in mentions if m.strength == STRONG], lines),
         session=session_replies(lines),
         quoted=quoted_reply(everything),
-        remote_mta=_named_in(_REMOTE_HOST, whole),
+        remote_mta=_remote_mta(whole),
         whole=whole,
     )
 
@@ -207,7 +212,7 @@ def _mentions(number: int, lines: list[str]) -> list[_Mention]:
     line = lines[number]
     if "@" not in line:
         return []
-    match = next((m for pattern in _RECIPIENT_LINES if (m := pattern.search(line))), None)
+    match = _recipient_in(line)
     if match and not _LED_ELSEWHERE.search(line[: match.start("address")]):
         is_within_sentence = (
             match["rest"].strip().startswith("(") and match.re is not _AT_LINE_START
@@ -222,6 +227,17 @@ def _mentions(number: int, lines: list[str]) -> list[_Mention]:
         for m in _ANY_ADDRESS.finditer(line)
         if not _LED_ELSEWHERE.search(_before(m))
     ]
+
+
+def _recipient_in(line: str) -> re.Match[str] | None:
+    """Find the recipient in a line that is laid out to tell of one."""
+    return (
+        ("<" in line and _BEHIND_NAME.match(line))
+        or _AT_LINE_START.match(line)
+        or ("..." in line and RESULT.match(line))
+        or (_LABEL.search(line.lower()) and _BEHIND_LABEL.search(line))
+        or None
+    )
 
 
 def _before(address: re.Match[str]) -> str:
@@ -304,14 +320,14 @@ def _block(found: list[str]) -> _Block:
     return _Block(
         quoted=quoted_reply(found),
         worded=worded_reason(found),
-        as_mailed=_named_in(_AS_MAILED, text),
-        remote_mta=_named_in(_REMOTE_HOST, text),
+        as_mailed=alias["address"] if (alias := _AS_MAILED.search(text)) else "",
+        remote_mta=_remote_mta(text),
     )
 
 
-def _named_in(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text)
-    return found[1] if found else ""
+def _remote_mta(text: str) -> str:
+    found = _REMOTE_HOST.search(lower(text))
+    return text[found.start(1) : found.end(1)] if found else ""
 
 
 def _first(texts: Iterable[str]) -> str:

@@ -5,6 +5,8 @@ from functools import cached_property
 
 import polars as pl
 
+from bouncekit.files import one_line
+
 FILES = {
     "source": pl.String(),
     "kind": pl.String(),
@@ -15,7 +17,10 @@ FILES = {
 }
 
 
-@dataclass(frozen=True)
+DMARC = "DMARC"  # name of the files that hold aggregate reports, which tell of no bounces
+
+
+@dataclass(frozen=True, repr=False)
 class Account:
     """The accounting of a bounces frame, which need not be in memory.
 
@@ -75,9 +80,11 @@ class Account:
     @property
     def summary(self) -> str:
         """The accounting in one sentence."""
-        read = self.files.filter(pl.col("kind") != "skipped")
-        skipped = self.files.filter(pl.col("kind") == "skipped")["source"].to_list()
-        names = ", ".join(read["name"].unique(maintain_order=True))
+        is_skipped, is_dmarc = pl.col("kind") == "skipped", pl.col("name") == DMARC
+        read = self.files.filter(~is_skipped & ~is_dmarc)
+        skipped = self.files.filter(is_skipped)["source"].to_list()
+        dmarc = self.files.filter(is_dmarc).height
+        names = ", ".join(read["name"].unique(maintain_order=True)) or "none of bounces"
         what = f"Read {_count(self.records, 'row')} from {_count(read.height, 'file')} ({names})"
         were = "was a duplicate" if self.duplicates == 1 else "were duplicates"
         always = (
@@ -86,6 +93,7 @@ class Account:
         told = [
             (self.undated, f"{self.undated:,} without a time"),
             (self.neutral, f"{self.neutral:,} tell of neither bounce nor delivery"),
+            (dmarc, f"{_count(dmarc, 'file')} of DMARC reports tell of no bounces"),
             (len(skipped), f"skipped {_listed(skipped)}"),
         ]
         return f"{what}: {', '.join([always, *(text for number, text in told if number)])}."
@@ -94,22 +102,33 @@ class Account:
         """The summary, then files by kind, rows by event, the time they span, what was inferred."""
         kinds = self.files["kind"].value_counts().sort("count", "kind", descending=[True, False])
         events = (f"{event or 'none'} {rows:,}" for event, rows in self.events.items())
+        lost = self.files.filter(pl.col("unreadable") > 0).sort("unreadable", descending=True)
         first, last = self._times["first"], self._times["last"]
-        span = f"{first:%Y-%m-%d} to {last:%Y-%m-%d}" if first else "none"
-        inferred = self.files.filter(pl.col("inferred") != "").group_by("inferred").len("files")
         lines = [
             ("files", ", ".join(f"{kind} {count:,}" for kind, count in kinds.iter_rows())),
             ("events", ", ".join(events) or "none"),
-            ("time", span),
-            *(
-                ("inferred", f"{what} ({_count(count, 'file')})")
-                for what, count in inferred.sort("inferred").iter_rows()
-            ),
+            ("time", f"{first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)" if first else "none"),
+            *[("unreadable", _listed(_places(lost)))] * (lost.height > 0),
+            *(("inferred", what) for what in self._inferred),
         ]
-        return "\n".join([self.summary, *(f"  {name:<10}{said}" for name, said in lines)])
+        return "\n".join([self.summary, *(f"  {name:<12}{said}" for name, said in lines)])
+
+    def __repr__(self) -> str:
+        """The same, so that a notebook shows it."""
+        return str(self)
+
+    @property
+    def _inferred(self) -> list[str]:
+        """What was inferred of how many files; of which one, where it was but one of several."""
+        each = self.files.with_columns(pl.col("inferred").str.split("; ")).explode("inferred")
+        told = each.filter(pl.col("inferred") != "").group_by("inferred").agg("source")
+        return [
+            f"{what} ({sources[0] if len(sources) == 1 else _count(len(sources), 'file')})"
+            for what, sources in told.sort("inferred").iter_rows()
+        ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reading(Account):
     """A bounces frame in memory and its accounting."""
 
@@ -123,7 +142,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def _places(files: pl.DataFrame) -> list[str]:
+    return [f"{row['source']} {row['unreadable']:,}" for row in files.iter_rows(named=True)]
+
+
 def _listed(names: list[str]) -> str:
     """Up to three names, and how many more there are."""
     more = [f"{len(names) - 3:,} more"] * (len(names) > 3)
-    return ", ".join([*names[:3], *more])
+    return ", ".join([*map(one_line, names[:3]), *more])

@@ -26,8 +26,14 @@ LEAD_IN = re.compile(r"[:：]\s*$")
 RESULT = re.compile(
     rf"^\s*[45]\d\d[ -](?:[45]\.\d+\.\d+ )?<?(?P<address>{ADDRESS})>?\.\.\.(?P<rest>.*)$"
 )
-OUR_LINE = re.compile(r"^\s*(?:>>>|-->|->|In:|C:|Sent\s*<<<|DATA$)\s*(?P<said>.*)$", re.I)
-THEIR_LINE = re.compile(r"^\s*(?:<<<|<--|<-|Out:|S:|Received\s*>>>)\s*(?P<said>.*)$", re.I)
+# Lines of a session's transcript; PHPMailer writes the time before them and names both sides.
+_CLOCK = r"\s*(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s+)?"
+OUR_LINE = re.compile(
+    rf"{_CLOCK}(?:>>>|-->|->|In:|C:|Sent\s*<<<|CLIENT -> SERVER:|DATA$)\s*(?P<said>.*)$", re.I
+)
+THEIR_LINE = re.compile(
+    rf"{_CLOCK}(?:<<<|<--|<-|Out:|S:|Received\s*>>>|SERVER -> CLIENT:)\s*(?P<said>.*)$", re.I
+)
 
 # Before RCPT TO the receiver speaks of the sender: these words of the reporter belong to the reply.
 _STAGE = re.compile(

@@ -19,7 +19,7 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
 
     What is no record is left out: an empty line of a CSV, and a header that is repeated.
     """
-    frame = _filled(table)
+    frame = _filled(table, layout)
     cells = {**table.later, **table.cells}
     by_fold = {fold(heading): cell for heading, cell in cells.items()}
 
@@ -28,11 +28,11 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
 
     if lists := present(layout.each):
         beside = {f"__beside{n}": cell for n, cell in enumerate(present(layout.beside))}
-        split = [cell.str.split(layout.separator).alias(name) for name, cell in beside.items()]
+        split = [_split(cell, layout.separator).alias(name) for name, cell in beside.items()]
         frame = frame.with_columns(_items(lists, layout.separator).alias(LIST), *split)
-        places = pl.int_ranges(pl.col(LIST).list.len().fill_null(1).clip(1)).alias("__at")
-        frame = frame.with_columns(places).explode("__at")
-        item = [pl.col(name).list.get(AT, null_on_oob=True) for name in (LIST, *beside)]
+        count = pl.col(LIST).list.len().fill_null(1).clip(1)
+        frame = frame.with_columns(__at=pl.int_ranges(count)).explode("__at")
+        item = [pl.col(LIST).list.get(AT, null_on_oob=True), *map(_at, beside)]
         frame = frame.with_columns(item).rename({LIST: "__item"}).drop("__at")
         for heading, name in zip(layout.beside, beside, strict=False):
             cells[f"beside.{heading}"] = pl.col(name)
@@ -42,9 +42,25 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
         cells[name] = pl.concat_str(parts, separator="." if name == "code" else "/")
     for heading in layout.virtual:
         cells.setdefault(heading, pl.lit(None, pl.String()))
+    for heading, cell in cells.items():
+        if fold(heading) in layout.single:
+            second = pl.when(cell.str.starts_with("[")).then(cell).str.json_path_match("$[1]")
+            cells[heading] = pl.when(second.is_null()).then(cell)
     if layout.blank:
         cells = {h: pl.when(~cell.is_in(layout.blank)).then(cell) for h, cell in cells.items()}
     return replace(table, frame=frame), cells
+
+
+def _split(cell: pl.Expr, separator: str) -> pl.Expr:
+    """The pieces of a cell; what Exchange writes in braces stays one: `[{LED=550};{IP=}]`."""
+    return cell.str.replace_all("};{", "}\x1f{", literal=True).str.split(separator)
+
+
+def _at(beside: str) -> pl.Expr:
+    """The piece at the item's place; one piece alone is of all items."""
+    pieces = pl.col(beside)
+    place = pl.when(pieces.list.len() > 1).then(AT).otherwise(0)
+    return pieces.list.get(place, null_on_oob=True).str.replace_all("}\x1f{", "};{", literal=True)
 
 
 def _items(lists: list[pl.Expr], separator: str) -> pl.Expr:
@@ -70,12 +86,15 @@ def _parts(layout: Layout) -> Iterator[tuple[str, pl.Expr]]:
             yield heading, inner(pl.when(is_object).then(ITEM), tuple(rest.split(".")))
 
 
-def _filled(table: Table) -> pl.LazyFrame:
-    """The records of a table: an empty line of a CSV is none, nor is a header that is repeated."""
+def _filled(table: Table, layout: Layout) -> pl.LazyFrame:
+    """The records of a table: an empty line of a CSV is none, nor a header or comment midway."""
     if table.kind != "csv":
         return table.frame
     columns = (*table.columns, *[RAW] * table.has_raw)
-    is_filled = pl.any_horizontal(pl.col(c).str.len_bytes() > 0 for c in columns)
-    first = table.columns[:3]
-    is_header = pl.all_horizontal((pl.col(c) == c).fill_null(False) for c in first)
-    return table.frame.filter(is_filled & ~is_header)
+    is_none = ~pl.any_horizontal(pl.col(c).str.len_bytes() > 0 for c in columns)
+    named = [c for c in table.columns if not c.startswith("column ")]
+    first = (named or table.columns)[:3]
+    is_none |= pl.all_horizontal((pl.col(c) == c).fill_null(False) for c in first)
+    if layout.comment:
+        is_none |= pl.col(table.columns[0]).str.starts_with(layout.comment).fill_null(False)
+    return table.frame.filter(~is_none)

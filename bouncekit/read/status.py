@@ -6,11 +6,15 @@ from bouncekit.read.mime import field_list
 
 Fields = dict[str, str]
 
-RECIPIENT_FIELD = re.compile(r"^[ \t]*(?:final|original)-recipient[ \t]*:", re.I | re.M)
-
+_RECIPIENT_FIELD = re.compile(r"\n[ \t]*(?:final|original)-recipient[ \t]*:")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _INDENTED_FIELD = re.compile(r"^[ \t]+(?=[A-Z][\w-]{2,40}:)", re.M)
 _RECIPIENTS = ("final-recipient", "original-recipient")
+
+
+def names_recipient(text: str) -> bool:
+    """True if a text holds a field that names a recipient."""
+    return "-recipient" in (small := text.lower()) and bool(_RECIPIENT_FIELD.search(f"\n{small}"))
 
 
 def status_records(status: str) -> tuple[Fields, list[Fields]]:
@@ -24,7 +28,7 @@ def status_records(status: str) -> tuple[Fields, list[Fields]]:
     about_message: Fields = {}
     records: list[Fields] = []
     for block in _BLANK_LINE.split(status):
-        for record in _split_at_repeats(field_list(_INDENTED_FIELD.sub("", block))):
+        for record in _split_at_repeats(field_list(_without_indents(block))):
             if any(name in record for name in _RECIPIENTS):
                 records.append(record)
             elif records and "action" not in records[-1]:
@@ -34,6 +38,11 @@ def status_records(status: str) -> tuple[Fields, list[Fields]]:
             else:
                 about_message = record | about_message
     return about_message, records
+
+
+def _without_indents(block: str) -> str:
+    is_indented = block.startswith((" ", "\t")) or "\n " in block or "\n\t" in block
+    return _INDENTED_FIELD.sub("", block) if is_indented else block
 
 
 def _split_at_repeats(pairs: list[tuple[str, str]]) -> list[Fields]:

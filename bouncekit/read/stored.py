@@ -1,16 +1,27 @@
 """Read exports larger than memory: each file streams to disk, duplicates are told by their keys."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read import DAMAGE, Part, is_known, key, options_of, part_of, trouble
+from bouncekit.files import watched
+from bouncekit.read import (
+    DAMAGE,
+    Part,
+    is_known,
+    key,
+    marked,
+    options_of,
+    part_of_all,
+    together,
+    trouble,
+)
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import Options
 from bouncekit.read.reading import FILES, Account
-from bouncekit.schema import BOUNCES
 
 Progress = Callable[[int], None]  # told how many more rows were read
 
@@ -22,19 +33,21 @@ def store(
     tz: str | None = None,
     year: int | None = None,
     mapping: Mapping[str, str] | None = None,
+    verp_key: str | bytes | None = None,
     progress: Progress = lambda rows: None,
 ) -> Account:
     """The accounting and lazy frame of `read`, kept in `folder`: each event once.
 
     `folder` must stay until the frame was collected. Raises BouncekitError as `read` does.
     """
-    options = options_of(source, tz, year, mapping)
-    files, kept = [], []
+    options = replace(options_of(source, tz, year, mapping), verp_key=verp_key)
+    files: list[tuple[str | int, ...]] = []
+    kept = []
     same: dict[str, tuple[str, ...]] = {}
-    for number, found in enumerate(find(paths)):
+    for number, found in enumerate(together(find(paths), options)):
         place = folder / f"{number}.parquet"
         part = _sunk(found, options, place, progress)
-        files.append(_row(found, part, place))
+        files.extend(_accounted(found, part, place))
         same |= part.same
         kept.append(pl.scan_parquet(place, glob=False))
     if all(kind == "skipped" for _, kind, *_ in files):
@@ -43,36 +56,37 @@ def store(
             f"{named}: there is no table, mail or log here that bouncekit can read."
         )
     table = pl.DataFrame(files, schema=FILES, orient="row")
-    return Account(_each_once(pl.concat(kept), same), table)
+    return Account(_each_once(marked(kept, options), same), table)
 
 
-def _sunk(found: Found, options: Options, place: Path, progress: Progress) -> Part:
+def _sunk(found: list[Found], options: Options, place: Path, progress: Progress) -> Part:
     """Stream a file to a Parquet file; one that Polars refuses is read record by record."""
-
-    def counted(rows: pl.DataFrame) -> pl.DataFrame:
-        progress(rows.height)
-        return rows
-
     for mended in (False, True):
         try:
-            part = part_of(found, options, mended=mended)
-            frame = part.frame.map_batches(counted, streamable=True, schema=BOUNCES)
-            frame.sink_parquet(place, compression="lz4")
+            part = part_of_all(found, options, mended=mended)
+            watched(part.frame, progress).sink_parquet(place, compression="lz4")
         except OSError as error:
-            raise trouble(found.path, error, place.parent) from None
+            raise trouble(found[0].path, error, place.parent) from None
         except DAMAGE as error:
-            told = trouble(found.path, error, place.parent)
+            told = trouble(found[0].path, error, place.parent)
         else:
             return part
     raise told
 
 
-def _row(found: Found, part: Part, place: Path) -> tuple[str, str, str, int, int, str]:
-    frame = pl.scan_parquet(place, glob=False)
+def _accounted(found: list[Found], part: Part, place: Path) -> Iterator[tuple[str | int, ...]]:
+    """What FILES tells of each file of a part."""
     is_unreadable = pl.col("event") == "unreadable"
-    counts = frame.select(records=pl.len(), unreadable=is_unreadable.sum())
-    records, unreadable = counts.collect(engine="streaming").row(0)
-    return str(found.path), part.kind, part.name, records, unreadable, ", ".join(part.inferred)
+    counts = (
+        pl.scan_parquet(place, glob=False)
+        .group_by("source" if len(found) > 1 else pl.lit(str(found[0].path)).alias("source"))
+        .agg(records=pl.len(), unreadable=is_unreadable.sum())
+        .collect(engine="streaming")
+    )
+    each = {source: (records, unreadable) for source, records, unreadable in counts.iter_rows()}
+    for path in (str(file.path) for file in found):
+        records, unreadable = each.get(path, (0, 0))
+        yield path, part.kind, part.name, records, unreadable, "; ".join(part.inferred)
 
 
 def _each_once(frame: pl.LazyFrame, same: Mapping[str, tuple[str, ...]]) -> pl.LazyFrame:

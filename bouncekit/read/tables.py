@@ -1,17 +1,20 @@
 """Read any table of bounces into the bounces frame."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from bouncekit.files import with_formulas
 from bouncekit.read import cells
+from bouncekit.read.batches import rest, where
 from bouncekit.read.bounds import check_columns
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
-from bouncekit.read.files import Peek
-from bouncekit.read.layouts import Layout, Options, fold, known_headings, recognise
-from bouncekit.read.objects import open_json, open_ndjson
+from bouncekit.read.files import NotOursError, Peek
+from bouncekit.read.layouts import Layout, Options, clipped, fold, known_headings, recognise
+from bouncekit.read.objects import open_bodies, open_json, open_ndjson, within
 from bouncekit.read.spread import spread
 from bouncekit.read.times import (
     SLASHED,
@@ -20,27 +23,37 @@ from bouncekit.read.times import (
     instant,
     told,
     typed_forms,
-    usual_form,
+    usual_time,
 )
-from bouncekit.schema import BOUNCES
+from bouncekit.schema import BOUNCES, EVENTS
 
 Found = Mapping[str, list[pl.Expr]]  # column of the bounces frame -> cells that may fill it
 Reader = Callable[[pl.Expr], pl.Expr]
 
 # Columns that exist between the steps of `bounces`.
 RECIPIENT, REPLY = pl.col("__recipient"), pl.col("__reply")
-LOST, EVENT, TIME = pl.col("__lost"), pl.col("__event"), pl.col("__time")
+LOST, EVENT, PLACE = pl.col("__lost"), pl.col("__event"), pl.col("__place")
 
+# What is to be told of dates such as 03/04/2024, by whether their day comes first.
+ORDERS = {
+    True: "day before month in dates such as 03/04/2024",
+    False: "month before day in dates such as 03/04/2024",
+    None: "dates such as 03/04/2024 left out, as nothing tells day from month: map time_format",
+}
+# Events of which the word says more than they do.
+TELLING = pl.Series(["bounce", "dropped", "none"], dtype=cells.Told)
 # Words that only repeat what the event says, and so are no verdict of the service.
 PLAIN_WORDS = ("bounce", "bounced")
 
 
 def open_table(kind: str, path: Path, peek: Peek, *, mended: bool) -> Table:
-    """A table of the kind `csv`, `excel`, `ndjson`, `json` or `parquet`."""
+    """A table of the kind `csv`, `excel`, `ndjson`, `json`, `form`, `python` or `parquet`."""
     if kind == "json":
         return open_json(path, peek, known_headings, mended=mended)
     if kind == "ndjson":
         return open_ndjson(path, peek, known_headings, mended=mended)
+    if kind in ("form", "python"):
+        return open_bodies(kind, path, peek, known_headings, mended=mended)
     if kind == "parquet":
         table = open_parquet(path)
     elif kind == "excel":
@@ -61,17 +74,18 @@ def bounces(
     """
     if all(table.schema.get(column) == dtype for column, dtype in BOUNCES.items()):
         return None, table.frame.select(*BOUNCES), ()
-    sample = table.sample()
-    layout = recognise(table, sample, path, options)
+    table, sample, layout = _recognised(table, path, options)
+    if layout.own and table.kind == "csv":  # written by `classify -o`, formulas quoted
+        table = replace(table, cells={h: with_formulas(cell) for h, cell in table.cells.items()})
     as_written = {**table.later, **table.cells}
     table, known = spread(table, layout)
     found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
-    usual_time, other_times = _times(table, layout, known, sample, options)
+    time, dates = _time(table, layout, known, sample, options)
     columns = {
-        "time": other_times,
-        "event": pl.when(LOST).then(pl.lit("unreadable")).when(EVENT != "none").then(EVENT),
+        "time": time,
+        "event": _told_event(),
         "recipient": RECIPIENT,
-        "reply": pl.when(LOST).then(_whole(table)).otherwise(REPLY),
+        "reply": where(LOST, [REPLY, *_record(table)], _whole, pl.String()),
         "source_class": _verdict(found, layout),
         **_codes(found),
         **_texts(found, layout),
@@ -81,13 +95,33 @@ def bounces(
     # evaluate some of them over and over.
     frame = (
         table.frame.with_columns(
-            __recipient=_recipient(found, layout), __reply=_reply(found), __time=usual_time
+            __recipient=_recipient(found, layout),
+            __reply=_reply(found),
+            __place=cells.place(found["event"][0], layout.words) if "event" in found else None,
         )
         .with_columns(__event=_event(found, layout, as_written))
         .with_columns(__lost=_is_lost(table, layout))
         .select(columns[column].cast(dtype).alias(column) for column, dtype in BOUNCES.items())
     )
-    return layout, frame, _inferred_zone(layout, sample, options)
+    inferred = (
+        *_inferred_columns(layout, sample),
+        *_inferred_zone(layout, sample, options),
+        *dates,
+    )
+    return layout, frame, (*table.notes, *inferred)
+
+
+def _recognised(table: Table, path: Path, options: Options) -> tuple[Table, pl.DataFrame, Layout]:
+    """A table, its first records and its layout; of one without addresses that of its cells."""
+    sample = table.sample()
+    try:
+        return table, sample, recognise(table, sample, path, options)
+    except NotOursError:
+        inner = None if options.mapping else within(table, sample, known_headings)
+        if inner is None:
+            raise
+    sample = inner.sample()
+    return inner, sample, recognise(inner, sample, path, options)
 
 
 def _recipient(found: Found, layout: Layout) -> pl.Expr:
@@ -104,17 +138,21 @@ def _is_lost(table: Table, layout: Layout) -> pl.Expr:
     return is_raw | (RECIPIENT.is_null() & (EVENT != "none").fill_null(True))
 
 
-def _whole(table: Table) -> pl.Expr:
+def _record(table: Table) -> list[pl.Expr]:
+    """Raw text of a record (null where it was split), and its cells."""
+    raw = pl.col(RAW) if table.has_raw else pl.lit(None, pl.String())
+    return [raw, *(pl.col(c).cast(pl.String) for c in table.columns)]
+
+
+def _whole(_reply: pl.Expr, raw: pl.Expr, *record: pl.Expr) -> pl.Expr:
     """Raw text of a lost record, or its cells in a line."""
-    record = [pl.when(LOST).then(pl.col(c).cast(pl.String)) for c in table.columns]
-    line = pl.concat_str(record, separator=", ", ignore_nulls=True)
-    return pl.coalesce(pl.col(RAW), line) if table.has_raw else line
+    return pl.coalesce(raw, pl.concat_str(record, separator=", ", ignore_nulls=True))
 
 
 def _reply(found: Found) -> pl.Expr:
     """The first reply that is not blank, as it was written; never null."""
-    replies = [pl.when(c.str.strip_chars() != "").then(c) for c in found.get("reply", ())]
-    return pl.coalesce(*replies, pl.lit(""))
+    replies = found.get("reply", ())
+    return _first(cells.written, replies).fill_null("") if replies else pl.lit("")
 
 
 def _event(found: Found, layout: Layout, known: Mapping[str, pl.Expr]) -> pl.Expr:
@@ -126,19 +164,32 @@ def _event(found: Found, layout: Layout, known: Mapping[str, pl.Expr]) -> pl.Exp
     if layout.marks:
         folded = {fold(heading): cell for heading, cell in known.items()}
         marks = [
-            pl.when(_is_set(folded[fold(heading)])).then(pl.lit(event))
+            pl.when(_is_set(folded[fold(heading)])).then(pl.lit(event, cells.Told))
             for event, headings in layout.marks.items()
             for heading in headings
             if fold(heading) in folded
         ]
-        return pl.coalesce(*marks, pl.lit("none"))
+        return pl.coalesce(*marks, pl.lit("none", cells.Told))
     if layout.event or not said:
-        return pl.lit(layout.event or "bounce")
-    events = pl.coalesce(cells.event(cell, layout.words) for cell in said)
-    if layout.own:
-        return events
+        return pl.lit(layout.event or "bounce", cells.Told)
+    if len(said) == 1:
+        events = cells.event_at(PLACE, said[0], layout.words)
+    else:
+        events = pl.coalesce(cells.event(cell, layout.words) for cell in said)
+    return events if layout.own else rest(events, [REPLY, *said], _silent, cells.Told)
+
+
+def _told_event() -> pl.Expr:
+    """The event of the frame: null for those that say nothing about delivery."""
+    known = pl.Series([*EVENTS, None], dtype=BOUNCES["event"])
+    unreadable = pl.lit("unreadable", BOUNCES["event"])
+    return where(LOST, [cells.at(EVENT, known)], lambda _: unreadable, BOUNCES["event"])
+
+
+def _silent(reply: pl.Expr, *said: pl.Expr) -> pl.Expr:
+    """A bounce where no event is said, but a reply."""
     is_silent = pl.all_horizontal(cells.text(cell).is_null() for cell in said)
-    return pl.coalesce(events, pl.when(is_silent & (REPLY != "")).then(pl.lit("bounce")))
+    return pl.when(is_silent & (reply != "")).then(pl.lit("bounce", cells.Told))
 
 
 def _is_set(cell: pl.Expr) -> pl.Expr:
@@ -154,13 +205,38 @@ def _verdict(found: Found, layout: Layout) -> pl.Expr:
         return pl.coalesce(*classes, pl.lit(None, pl.String()))
     if layout.verdict:
         return pl.lit(f"{layout.service}:{layout.verdict}")
+    said = found.get("event", ())
     codes = [cells.pseudo_code(cell) for cell in found.get("reply_code", ())]
-    words = [cells.text(cell) for cell in found.get("event", ())]
-    word = pl.coalesce(*words, pl.lit(None, pl.String()))
-    is_telling = EVENT.is_null() | EVENT.is_in(["bounce", "dropped", "none"])
-    says_more = is_telling & ~word.str.to_lowercase().is_in(PLAIN_WORDS)
-    verdict = pl.coalesce(*codes, *classes, pl.when(says_more).then(word))
+    if len(said) == 1 and not codes and not classes and not layout.event and not layout.marks:
+        return _verdict_of_word(said[0], layout)
+    word = _first(cells.text, said) if said else pl.lit(None, pl.String())
+    verdict = pl.coalesce(*codes, *classes, pl.when(_says_more(word, EVENT)).then(word))
     return pl.concat_str(pl.lit(f"{layout.service}:"), verdict)
+
+
+def _says_more(word: pl.Expr, event: pl.Expr) -> pl.Expr:
+    is_telling = event.is_null() | event.is_in(TELLING.implode())
+    return is_telling & ~word.str.to_lowercase().is_in(PLAIN_WORDS)
+
+
+def _verdict_of_word(cell: pl.Expr, layout: Layout) -> pl.Expr:
+    """The verdict where the word for the event is all there is: known words have theirs ready."""
+
+    def verdict(cell: pl.Expr, event: pl.Expr) -> pl.Expr:
+        word = cells.text(cell)
+        said = pl.when(_says_more(word, event)).then(word)
+        return pl.concat_str(pl.lit(f"{layout.service}:"), said)
+
+    words, events = list(layout.words), list(layout.words.values())
+    known = pl.DataFrame({"word": words, "event": pl.Series(events, dtype=cells.Told)})
+    ready = known.select(verdict(pl.col("word"), pl.col("event"))).to_series()
+    is_known = PLACE.is_not_null() | cell.is_null()
+    return where(
+        ~is_known,
+        [cells.at(PLACE, ready), cell, EVENT],
+        lambda _, *said: verdict(*said),
+        pl.String(),
+    )
 
 
 def _codes(found: Found) -> dict[str, pl.Expr]:
@@ -179,13 +255,18 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
         "mailing": cells.first,
         "message_id": cells.text,
         "sender": cells.mailbox,
-        "sending_ip": cells.ip,
-        "remote_mta": cells.text,
+        "sending_ip": lambda cell: _of_mail(cells.ip(cell)),
+        "remote_mta": lambda cell: _of_mail(cells.text(cell)),
     }
     return {
         column: _first(cells.text if layout.own else reader, found.get(column, ()))
         for column, reader in readers.items()
     }
+
+
+def _of_mail(address: pl.Expr) -> pl.Expr:
+    """The IP address or name of a host; of an open or click it is the reader's, and left out."""
+    return pl.when((EVENT != "engagement").fill_null(True)).then(address)
 
 
 def _place(table: Table, layout: Layout, path: Path) -> dict[str, pl.Expr]:
@@ -198,38 +279,60 @@ def _place(table: Table, layout: Layout, path: Path) -> dict[str, pl.Expr]:
     return {"source": source, "line": line}
 
 
-def _times(
+def _time(
     table: Table,
     layout: Layout,
     known: Mapping[str, pl.Expr],
     sample: pl.DataFrame,
     options: Options,
-) -> tuple[pl.Expr, pl.Expr]:
-    """The time in the shape most cells of its first column have, and what tells the others."""
+) -> tuple[pl.Expr, tuple[str, ...]]:
+    """The time, and what is to be told of the order of its days and months."""
     zone = options.tz or layout.zone or "UTC"
     form = (options.mapping or {}).get("time_format", layout.time_format)
-    usual = pl.lit(None, BOUNCES["time"])
-    others = []
-    for place, heading in enumerate(layout.fields.get("time", ())):
-        cell = known[heading]
-        if form is not None:
-            others.append(told(cell, form, zone=zone))
-            continue
+    headings = layout.fields.get("time", ())
+    given = [known[heading] for heading in headings]
+    if form is not None:
+        return _first(lambda cell: told(cell, form, zone=zone), given), ()
+    forms, notes = [], []
+    for heading in headings:
         seen = sample[heading] if heading in sample else pl.Series([], dtype=pl.String)
-        if place == 0 and (quick := usual_form(seen)):
-            usual = told(cell, quick, zone=zone)
-            cell = pl.when(TIME.is_null()).then(cell)
-        is_slashed = seen.str.strip_chars().str.contains(SLASHED).any()
-        day_first = _day_first(table.frame, known[heading]) if is_slashed else None
-        others.append(instant(cell, typed_forms(seen, day_first=day_first), zone=zone))
-    return usual, pl.coalesce(TIME, *others)
+        day_first = None
+        if seen.str.strip_chars().str.contains(SLASHED).any():
+            day_first = _day_first(table.frame, known[heading])
+            notes.append(ORDERS[day_first])
+        forms.append(typed_forms(seen, day_first=day_first))
+
+    def full(*left: pl.Expr) -> pl.Expr:
+        times = zip(left, forms, strict=True)
+        return pl.coalesce(instant(cell, typed, zone=zone) for cell, typed in times)
+
+    usual = pl.lit(None, BOUNCES["time"])
+    if headings and headings[0] in sample:
+        usual = usual_time(given[0], sample[headings[0]], zone=zone)
+    time = rest(usual, given, full, BOUNCES["time"]) if given else usual
+    return time, tuple(dict.fromkeys(notes))
+
+
+def _inferred_columns(layout: Layout, sample: pl.DataFrame) -> tuple[str, ...]:
+    """Which headings were taken for what, in a table that nobody described."""
+    if layout.service != "generic":
+        return ()
+    seen = {c: [h for h in names if h in sample] for c, names in layout.fields.items()}
+    taken = (f"{column} = {clipped(names)}" for column, names in seen.items() if names)
+    return (", ".join(taken).replace(";", ","),)
 
 
 def _inferred_zone(layout: Layout, sample: pl.DataFrame, options: Options) -> tuple[str, ...]:
-    """What is to be told of times that name no zone; nothing where none is without."""
+    """What is to be told of times that name no zone; nothing where the zone is known."""
+    if options.tz is not None or layout.zone == "UTC":
+        return ()
+    is_left = pl.lit(True)
     for heading in layout.fields.get("time", ()):
-        if options.tz is None and heading in sample and has_local(sample[heading]):
-            return (f"times without a zone taken as {layout.zone or 'UTC'}",)
+        if heading in sample:
+            if has_local(sample.filter(is_left)[heading]):
+                zone = (layout.zone or "UTC").replace("Etc/GMT+", "UTC-")  # whose signs are odd
+                return (f"times without a zone taken as {zone}",)
+            is_left &= cells.text(pl.col(heading)).is_null()
     return ()
 
 
@@ -242,4 +345,5 @@ def _day_first(frame: pl.LazyFrame, cell: pl.Expr) -> bool | None:
 
 def _first(reader: Reader, found: Iterable[pl.Expr]) -> pl.Expr:
     """What the first of several cells says that says something; null without any."""
-    return pl.coalesce(*map(reader, found), pl.lit(None))
+    said = list(map(reader, found))
+    return said[0] if len(said) == 1 else pl.coalesce(*said, pl.lit(None))

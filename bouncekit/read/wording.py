@@ -30,12 +30,14 @@ FAILURE = re.compile(
     re.I | re.X,
 )
 
-DELAY_IN_SUBJECT = re.compile(
-    r"""\bdelay(?:ed)?\b|still\ being\ retried|verzöger|retard|trasa|ritard|opóźni|задерж|遅延|延迟
-    |\bwarning\b.{0,40}\b(?:for\ past|for\ the\ past|not\ (?:yet\ )?(?:been\ )?(?:sent|deliver))""",
-    re.I | re.X,
-)
 # Read in lower case: each branch begins with a letter, so that most of a text is passed over.
+DELAY_IN_SUBJECT = re.compile(
+    r"""d(?<=\bd)elay(?:ed)?\b|still\ being\ retried
+    |verzöger|retard|trasa|ritard|opóźni|задерж|遅延|延迟
+    |w(?<=\bw)arning\b.{0,40}
+      \b(?:for\ past|for\ the\ past|not\ (?:yet\ )?(?:been\ )?(?:sent|deliver))""",
+    re.X,
+)
 DELAY = re.compile(
     r"""warning\ message\ only|not\ need\ to\ re-?send|has\ been\ (?:delayed|postponed)
     |not\ yet\ been\ delivered|message\ will\ be\ retried|temporarily\ delayed

@@ -112,7 +112,7 @@ def with_own(path: str) -> Rules:
     category or set of words, or a phrase that says nothing or does not stand in its example.
     """
     try:
-        return _with_text(path, Path(path).read_text(encoding="utf-8"))
+        return with_text(path, Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
     except IsADirectoryError:
@@ -122,7 +122,8 @@ def with_own(path: str) -> Rules:
 
 
 @lru_cache(MOST_FILES)  # by its text: a file that was edited is read again
-def _with_text(path: str, text: str) -> Rules:
+def with_text(path: str, text: str) -> Rules:
+    """Give the rules of `with_own` for the text of a file."""
     own = (path, tomllib.loads(text))
     phrases, sets = tuple(_phrases(*own)), _package_toml("words.toml")
     _check_number(phrases, sets)
@@ -237,7 +238,7 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     frame = _spelled_out(phrases, sets)
     _check_telling(frame, phrases)
     bare = pl.col("key").str.strip_chars()
-    literals = frame.select(
+    return frame.select(
         pl.when(bare.str.contains(_WITHOUT_BLANKS)).then(bare).otherwise("key").alias("key"),
         pl.lit("phrase").alias("kind"),
         pl.lit("text").alias("certainty"),
@@ -246,14 +247,13 @@ def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
         "rule",
         "is_vague",
     ).unique("key", keep="first", maintain_order=True)
-    keys = literals["key"].to_list()
-    # Where one stands inside another of lower precedence, the other can never win.
-    return literals.filter(first_of(pl.col("key"), keys) == pl.int_range(pl.len()))
 
 
 def first_of(text: pl.Expr, keys: Sequence[str]) -> pl.Expr:
     """Give the number of the first of all keys that stand in the text (UInt32), in one pass."""
-    found = text.str.extract_many(pl.lit(pl.Series(keys)).implode(), overlapping=True)
+    found = text.str.extract_many(
+        pl.lit(pl.Series(keys, dtype=pl.String)).implode(), overlapping=True
+    )
     numbers = pl.element().cast(pl.Enum(keys)).to_physical()
     return found.list.eval(numbers).list.min().cast(pl.UInt32)
 

@@ -34,7 +34,6 @@ from bouncekit.rules import Rules
 DATA = Path(__file__).parent.parent.parent / "data"
 RUNS = 3
 CORES = os.cpu_count() or 1
-SAMPLES = {"re": 2_000, "DuckDB": 50_000, "RE2": 200_000}  # replies for the other engines
 
 # What stands around a reply: in exports nothing but an id, in the logs of Postfix and Exim more.
 AROUND = (
@@ -112,45 +111,62 @@ def ours(path: Path, made: pl.DataFrame, words: pl.DataFrame, rules: Rules) -> l
     ]
 
 
-def others(words: pl.DataFrame, phrases: pl.DataFrame, folder: Path) -> list[Work]:
-    """Give what the other engines do, each on a sample."""
-    alternations = {
-        str(category): "|".join(map(re.escape, group["key"]))
-        for (category,), group in phrases.group_by("category", maintain_order=True)
-    }
-    texts = {name: words["words"].head(size).to_list() for name, size in SAMPLES.items()}
+def by_re(words: pl.Series, phrases: pl.DataFrame) -> Callable[[], object]:
+    """Search each text with one expression a category, in their order."""
+    found = [(c, re.compile(either)) for c, either in alternations(phrases).items()]
+    texts = words.to_list()
+    return lambda: [next((c for c, e in found if e.search(text)), None) for text in texts]
 
-    compiled = {category: re.compile(either) for category, either in alternations.items()}
 
-    def by_re() -> list[str | None]:
-        found = compiled.items()
-        return [next((c for c, e in found if e.search(text)), None) for text in texts["re"]]
-
-    words.head(SAMPLES["DuckDB"]).write_parquet(folder / "words.parquet")
+def by_duckdb(words: pl.Series, phrases: pl.DataFrame) -> Callable[[], object]:
+    """Let DuckDB do the same, on all cores."""
     database = duckdb.connect(config={"threads": CORES})
-    database.execute(f"CREATE TABLE replies AS FROM '{folder / 'words.parquet'}'")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "words.parquet"
+        words.to_frame("words").write_parquet(path)
+        database.execute(f"CREATE TABLE replies AS FROM '{path}'")
     cases = " ".join(  # words have no marks: there is no apostrophe to escape
         f"WHEN regexp_matches(words, '{either}') THEN '{category}'"
-        for category, either in alternations.items()
+        for category, either in alternations(phrases).items()
     )
     query = f"SELECT CASE {cases} END AS category, count(*) FROM replies GROUP BY category"
+    return lambda: database.execute(query).fetchall()
 
+
+def by_re2(words: pl.Series, phrases: pl.DataFrame) -> Callable[[], object]:
+    """Search for all phrases at once, with RE2's set of expressions."""
     options = re2.Options()
     options.max_mem = 1 << 30
     literals = re2.Set.SearchSet(options)
     for key in phrases["key"]:
         literals.Add(re.escape(key))
     literals.Compile()
+    texts = words.to_list()
+    return lambda: [min(literals.Match(text) or [-1]) for text in texts]
 
-    def by_re2() -> list[int]:
-        return [min(literals.Match(text) or [-1]) for text in texts["RE2"]]
 
-    works: dict[str, tuple[str, Callable[[], object]]] = {
-        "re": ("Python re, 1 core", by_re),
-        "DuckDB": (f"DuckDB CASE, {CORES} cores", lambda: database.execute(query).fetchall()),
-        "RE2": ("google-re2 Set, 1 core", by_re2),
+def alternations(phrases: pl.DataFrame) -> dict[str, str]:
+    """Give all spelled-out phrases of each category as one expression."""
+    return {
+        str(category): "|".join(map(re.escape, group["key"]))
+        for (category,), group in phrases.group_by("category", maintain_order=True)
     }
-    return [(name, min(SAMPLES[key], words.height), work) for key, (name, work) in works.items()]
+
+
+# What is compared, with how many replies.
+OTHERS = {
+    "Python re, 1 core": (2_000, by_re),
+    f"DuckDB CASE, {CORES} cores": (50_000, by_duckdb),
+    "google-re2 Set, 1 core": (200_000, by_re2),
+}
+
+
+def others(words: pl.DataFrame, phrases: pl.DataFrame) -> list[Work]:
+    """Give what the other engines do, each on a sample."""
+    return [
+        (name, min(size, words.height), make(words["words"].head(size), phrases))
+        for name, (size, make) in OTHERS.items()
+    ]
 
 
 def main(count: int) -> None:
@@ -170,7 +186,7 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "replies.parquet"
         made.write_parquet(path)
-        works = [*ours(path, made, words, rules), *others(words, phrases, Path(folder))]
+        works = [*ours(path, made, words, rules), *others(words, phrases)]
         times = seconds(works)
     base = times[0] / count
     print(f"{'':<30}{'replies':>10}{'seconds':>10}{'replies/s':>13}{'time a reply':>15}")

@@ -1,14 +1,15 @@
 """Read the logs of mail servers: what became of each recipient, joined from several lines."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.files import Peek, as_text, unpack
+from bouncekit.read.files import Peek, as_text, is_wide
 from bouncekit.read.layouts import Options
 from bouncekit.read.logs import (
     exim,
@@ -22,36 +23,26 @@ from bouncekit.read.logs import (
     sendmail,
     stamps,
 )
+from bouncekit.read.logs.blocks import line_blocks
+from bouncekit.read.logs.stream import Server, events_of
+from bouncekit.read.logs.wrappings import Unwrap, unwrap, unwrapped
 from bouncekit.schema import BOUNCES
 
-# What one server's log gives from a frame of line (UInt32) and text (String): the columns of
-# BOUNCES but time, source and line, and `line` and `stamp`, the text that holds the time.
-Reader = Callable[[pl.LazyFrame], pl.LazyFrame]
-
-READERS: dict[str, Reader] = {
-    "Postfix": postfix.events,
-    "Exim": exim.events,
-    "Sendmail": sendmail.events,
-    "qmail": qmail.events,
-    "OpenSMTPD": opensmtpd.events,
-    "Haraka": haraka.events,
-    "hMailServer": hmailserver.events,
-    "MailEnable": mailenable.events,
-    "MDaemon": mdaemon.events,
+READERS = {
+    "Postfix": Server(postfix.LINE, postfix.told, postfix.events, postfix.waiting),
+    "Exim": Server(exim.LINE, exim.told, exim.events, exim.waiting),
+    "Sendmail": Server(sendmail.LINE, sendmail.told, sendmail.events, sendmail.waiting),
+    "qmail": Server(qmail.LINE, qmail.told, qmail.events, qmail.waiting),
+    "OpenSMTPD": Server(opensmtpd.LINE, opensmtpd.told, opensmtpd.events, opensmtpd.waiting),
+    "Haraka": Server(haraka.LINE, haraka.told, haraka.events, haraka.waiting),
+    "hMailServer": Server(
+        hmailserver.LINE, hmailserver.told, hmailserver.events, hmailserver.waiting, is_local=True
+    ),
+    "MailEnable": Server(
+        mailenable.LINE, mailenable.told, mailenable.events, mailenable.waiting, is_local=True
+    ),
+    "MDaemon": Server(mdaemon.LINE, mdaemon.told, mdaemon.events, mdaemon.waiting, is_local=True),
 }
-_TELLING = {
-    "Postfix": postfix.LINE,
-    "Exim": exim.LINE,
-    "Sendmail": sendmail.LINE,
-    "qmail": qmail.LINE,
-    "OpenSMTPD": opensmtpd.LINE,
-    "Haraka": haraka.LINE,
-    "hMailServer": hmailserver.LINE,
-    "MailEnable": mailenable.LINE,
-    "MDaemon": mdaemon.LINE,
-}
-# Their lines never name a zone.
-_LOCAL = ("hMailServer", "MailEnable", "MDaemon")
 
 _HEAD_LINES = 400
 
@@ -71,10 +62,19 @@ def server_of(head: bytes) -> str | None:
     >>> server_of(b"Mar  4 09:12:00 mx postfix/qmgr[7]: 4F3B2C1D0A: removed")
     'Postfix'
     """
-    lines = pl.Series(head.decode("utf-8", errors="replace").split("\n")[:_HEAD_LINES])
-    counts = {server: lines.str.contains(line).sum() for server, line in _TELLING.items()}
+    lines, _ = _first_lines(head)
+    counts = {name: lines.str.contains(server.line).sum() for name, server in READERS.items()}
     server = max(counts, key=lambda name: counts[name])
     return server if counts[server] * 5 >= (lines.str.strip_chars() != "").sum() > 0 else None
+
+
+def _first_lines(head: bytes) -> tuple[pl.Series, Unwrap | None]:
+    """Give the first lines of a log without their wrappings, and what takes these off."""
+    # All that tells a log by is ASCII.
+    text = as_text(head) if is_wide(head) else head.decode("utf-8-sig", errors="replace")
+    lines = pl.Series([line.removesuffix("\r") for line in text.split("\n")[:_HEAD_LINES]])
+    off = unwrap(lines)
+    return (lines if off is None else unwrapped(lines, off)), off
 
 
 def read_log(server: str, path: Path, peek: Peek, options: Options) -> Log:
@@ -83,33 +83,41 @@ def read_log(server: str, path: Path, peek: Peek, options: Options) -> Log:
     Times without a zone are those of `options.tz`, else UTC; lines without a year get
     `options.year` from the first line on, else the year in which none lies after the file's date.
     """
-    lines = _lines(path, peek)
-    head = peek.head.decode("utf-8", errors="replace")
+    lines, off = _first_lines(peek.head)
+    head = "\n".join(lines)
     first = stamps.first_day(head)
     year, told = _year(path, first, options)
-    if options.tz is None and (server in _LOCAL or stamps.is_local(head)):
+    if options.tz is None and (READERS[server].is_local or stamps.is_local(head)):
         told = (*told, "times without a zone taken as UTC")
     columns = {name: pl.col(name).cast(dtype) for name, dtype in BOUNCES.items()}
     columns["time"] = stamps.time_of(pl.col("stamp"), year, first, options.tz or "UTC")
     columns["source"] = pl.lit(str(path))
     columns["line"] = pl.col("line").cast(pl.Int64) + 1
-    frame = READERS[server](lines).select(value.alias(name) for name, value in columns.items())
-    return Log(server, frame, told)
+    named = [value.alias(name) for name, value in columns.items()]
+    return Log(server, _source(READERS[server], path, peek, off, named), told)
 
 
-def _lines(path: Path, peek: Peek) -> pl.LazyFrame:
-    if peek.packing == "gzip" or not _is_utf8(peek.head):
-        text = as_text(unpack(path, peek.packing))
-        return pl.LazyFrame({"text": text.split("\n")}).with_row_index("line")
-    return pl.scan_lines(path, name="text", row_index_name="line", glob=False)
+def _source(
+    server: Server, path: Path, peek: Peek, off: Unwrap | None, columns: list[pl.Expr]
+) -> pl.LazyFrame:
+    """Give the events of a log as Polars asks for them: what nobody wants is not worked out."""
 
+    def frames(
+        names: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        def finish(events: pl.LazyFrame) -> pl.LazyFrame:
+            frame = events.select(columns)
+            chosen = frame if wanted is None else frame.filter(wanted)
+            return chosen if names is None else chosen.select(names)
 
-def _is_utf8(head: bytes) -> bool:
-    try:
-        head[: head.rfind(b"\n") + 1].decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        left = rows
+        for frame in events_of(server, line_blocks(path, peek), finish, off):
+            yield frame if left is None else frame.head(left)
+            left = None if left is None else left - frame.height
+            if left is not None and left <= 0:
+                return
+
+    return register_io_source(frames, schema=dict(BOUNCES), explain_name="mail log")
 
 
 def _year(

@@ -11,41 +11,77 @@ from bouncekit.read.logs.lines import as_events, with_domain_lowered
 from bouncekit.read.logs.stamps import STAMP
 
 _UUID = r"([0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}(?:\.\d+)+)"
-# Two of its formats: `[LEVEL] [uuid] [source] message`, and `level=LEVEL uuid=... message="..."`.
-LINE = rf"\[[A-Z]+\] \[{_UUID}\] \[|\blevel=[A-Z]+ uuid={_UUID} source="
+# Its three formats: `[LEVEL] [uuid] [source] message`, `level=LEVEL uuid=... message="..."` and
+# `{"level":"LEVEL","uuid":"...","message":"..."}`.
+LINE = (
+    rf"\[[A-Z]+\] \[{_UUID}\] \[|\blevel=[A-Z]+ uuid={_UUID} (?:source|origin)="
+    rf'|\{{"level":"[A-Z]+","uuid":"{_UUID}",'
+)
 _FRAME = (
-    rf"(?:\[[A-Z]+\] \[|\blevel=[A-Z]+ uuid=){_UUID.replace('(', '(?P<uuid>', 1)}"
-    r"(?:\] \[| source=)(?P<origin>[\w/.-]+)\]? (?:message=)?(?P<said>.*)$"
+    rf"(?:\[[A-Z]+\] \[|\buuid=)\"?{_UUID.replace('(', '(?P<uuid>', 1)}"
+    r'(?:\] \[|"? (?:source|origin)="?)(?P<origin>[\w/.-]+)(?:\] |"? message=)'
+    r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)")?(?P<said>.*)$'
 )
 _REFUSED = r"^recipient <(?P<recipient>[^>]*)> (?P<event>rejected|deferred): (?P<reply>.*)$"
 _EVENTS = {"rejected": "bounce", "deferred": "deferral"}
 # What befalls a mail as a whole: `bouncing mail: ...`, `Temp failing <file> for 64 seconds: ...`.
 _WHOLE = r"^(?:(?P<bounce>[Bb]ouncing mail)|Temp failing \S+ for [\d.]+ seconds): (?P<reply>.*)$"
 _MEMBER = ["uuid", "recipient"]
+# What counts of what Haraka's plugins and core say
+_COUNTS = r"\boutbound\b|recipient <|\bmid\b"
+
+# `<uuid>.1` came in, and goes out as `<uuid>.1.1`, `<uuid>.1.2`: one for each domain.
+_TRANSACTION = r"([0-9A-F-]{36}\.\d+)"
 
 
-def events(lines: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the events of a frame of line (UInt32) and text (String), one per delivery attempt.
+def told(lines: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the lines that tell of mails, with `key`, the transaction in which each came in."""
+    text = pl.col("text")
+    ours = lines.filter(text.str.contains(LINE) & text.str.contains(_COUNTS))
+    return ours.with_columns(key=text.str.extract(_TRANSACTION))
+
+
+def waiting(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the lines of transactions of which a recipient still waits.
+
+    Where a mail came in is in no log: those of mails that neither bounced nor were delivered.
+    Transactions that were refused in the end stay until CARRIED_LINES later ones have come.
+    """
+    spoken = _once(_spoken(told))
+    outbound = spoken.filter(pl.col("origin") == "outbound")
+    ends = _happened(spoken).filter(pl.col("event").is_in(["bounce", "delivery"]))
+    done = ends.select("key", "recipient")
+    taken = _taken(spoken)
+    open_keys = taken.join(done, on=["key", "recipient"], how="anti").select("key").unique()
+    known = taken.select("key").unique()
+    said = pl.col("said")
+    is_over = said.str.contains(r"^[Bb]ouncing mail: |^delivered .*\brcpts=\"?\d+/0/")
+    over = outbound.filter(is_over).select("uuid").unique()
+    unknown = outbound.join(known, on="key", how="anti").join(over, on="uuid", how="anti")
+    of_open = told.join(open_keys, on="key", how="semi").select("line")
+    needed = pl.concat([of_open, unknown.select("line")])
+    return told.join(needed, on="line", how="semi", maintain_order="left")
+
+
+def events(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the events, one per delivery attempt.
 
     A mail whose recipients the log does not name gives one event without a recipient.
     """
-    told = _told(lines)
-    outbound = told.filter(pl.col("origin") == "outbound").drop("origin")
-    members = _members(told)
-    refused = _refused(outbound)
-    ended = _ended(outbound)
-    delivered = _delivered(ended, members, refused)
-    whole = _whole(outbound, members, refused, delivered)
-    hosts = outbound.select(
+    spoken = _once(_spoken(told))
+    hosts = spoken.filter(pl.col("origin") == "outbound").select(
         "uuid", "line", ip=pl.col("said").str.extract(r"^Attempting to deliver to: (\S+):\d+")
-    ).drop_nulls("ip")
+    )
+    who = _members(spoken).select(*_MEMBER, "sender", "message_id").unique(_MEMBER)
     return as_events(
-        pl.concat([refused, delivered, whole], how="diagonal")
-        .join(members, on=_MEMBER, how="left")
+        _happened(spoken)
+        .join(who, on=_MEMBER, how="left", maintain_order="left")
         # <>: a bounce message of our own
         .filter(pl.col("sender").fill_null("?") != "")
-        .sort("line")
-        .join_asof(hosts.sort("line"), on="line", by="uuid", check_sortedness=False)
+        .sort("line", maintain_order=True)
+        .join_asof(
+            hosts.drop_nulls("ip").sort("line"), on="line", by="uuid", check_sortedness=False
+        )
         .with_columns(
             recipient=with_domain_lowered("recipient"),
             remote_mta=pl.coalesce("host", "ip"),
@@ -53,65 +89,72 @@ def events(lines: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _told(lines: pl.LazyFrame) -> pl.LazyFrame:
-    """Give line, stamp, uuid (of a mail), origin (who speaks) and said."""
+def _once(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Work out a frame that is asked for several times; it is no longer than its block."""
+    return frame.collect().lazy()
+
+
+def _happened(spoken: pl.LazyFrame) -> pl.LazyFrame:
+    """Give what became of whom: line, key, stamp, uuid, recipient, event, reply, host."""
+    outbound = spoken.filter(pl.col("origin") == "outbound").drop("origin")
+    members, refused = _once(_members(spoken)), _once(_refused(outbound))
+    delivered = _once(_delivered(_ended(outbound), members, refused))
+    whole = _whole(outbound, members, refused, delivered)
+    return pl.concat([refused, delivered, whole], how="diagonal")
+
+
+def _spoken(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give line, key, stamp, uuid (of a mail), origin (who speaks) and said."""
     text = pl.col("text")
     frame = pl.col("frame").struct.field
-    said = pl.col("said")
-    quoted = said.str.extract(r'^"(.*)"$').pipe(_unescaped)
-    return (
-        lines.filter(text.str.contains(LINE))
-        .select("line", stamp=text.str.extract(STAMP), frame=text.str.extract_groups(_FRAME))
-        .select("line", "stamp", *(frame(name) for name in ("uuid", "origin", "said")))
-        .with_columns(said=pl.coalesce(quoted, said))
+    # JSON in the form of the others: `,"host":"mx.example.org"` becomes ` host="mx.example.org"`.
+    plain = text.str.replace_all(r',"(\w+)":', " $1=")
+    written = pl.when(text.str.contains('{"level":', literal=True)).then(plain).otherwise(text)
+    said = pl.concat_str(frame("quoted").fill_null("").pipe(_unescaped), frame("said"))
+    return told.select(
+        "line", "key", stamp=text.str.extract(STAMP), frame=written.str.extract_groups(_FRAME)
+    ).select(
+        "line", "key", "stamp", frame("uuid"), frame("origin"), said=said.str.strip_suffix("}")
     )
 
 
 def _unescaped(quoted: pl.Expr) -> pl.Expr:
-    return quoted.str.replace_all('\\"', '"', literal=True)
+    return quoted.str.replace_all(r'\\(["\\])', "$1")
 
 
-def _members(told: pl.LazyFrame) -> pl.LazyFrame:
-    """Give who gets each mail: uuid, recipient, sender, message_id.
-
-    A transaction that came in as `<uuid>.1` goes out as `<uuid>.1.1`, `<uuid>.1.2`: one for each
-    domain. Where nothing tells which of several domains a mail went to, nobody is charged with it.
-    """
+def _taken(spoken: pl.LazyFrame) -> pl.LazyFrame:
+    """Give who was taken in each transaction: key, recipient, sender, domain."""
     said = pl.col("said")
-    taken = (
-        told.filter(pl.col("origin") == "core", said.str.starts_with("recipient <"))
+    core = spoken.filter(pl.col("origin") == "core", said.str.starts_with("recipient <"))
+    return (
+        core.filter(~said.str.contains(r"\bcode=\"?DENY"))
         .select(
-            transaction="uuid",
+            "key",
+            taken_at="line",
             recipient=said.str.extract("^recipient <([^>]*)>"),
-            refused=said.str.contains(r"\bcode=DENY"),
             sender=said.str.extract(r'\bsender="?<?([^">\s]*)'),
         )
-        .filter(~pl.col("refused"))
-        .drop("refused")
         .with_columns(domain=pl.col("recipient").str.extract("@([^@]*)$").str.to_lowercase())
-        .with_columns(is_only_domain=pl.col("domain").n_unique().over("transaction") == 1)
     )
-    message = told.filter(pl.col("origin") == "core").select(
-        transaction="uuid", message_id=said.str.extract(r"^message mid=\"?<([^>]*)>")
+
+
+def _members(spoken: pl.LazyFrame) -> pl.LazyFrame:
+    """Give who may get each mail: uuid, recipient, sender, message_id, what `_charged` asks for."""
+    said = pl.col("said")
+    message = spoken.filter(pl.col("origin") == "core").select(
+        "key", message_id=said.str.extract(r"^message mid=\"?<([^>]*)>")
     )
-    outbound = (
-        told.filter(pl.col("origin") == "outbound")
-        .select("uuid", transaction=pl.col("uuid").str.replace(r"\.\d+$", ""))
-        .unique()
-    )
-    domains = _of_whom(told)
+    outbound = spoken.filter(pl.col("origin") == "outbound").select("uuid", "key").unique()
+    is_only_domain = pl.col("domain").n_unique().over("key") == 1
     return (
-        outbound.join(domains, on="uuid", how="left")
-        .join(taken, on="transaction")
-        .filter((pl.col("domain") == pl.col("to_domain")).fill_null(pl.col("is_only_domain")))
-        .join(message.drop_nulls().unique("transaction"), on="transaction", how="left")
-        .select("uuid", "recipient", "sender", "message_id")
-        .unique(_MEMBER)
+        outbound.join(_of_whom(spoken), on="uuid", how="left")
+        .join(_taken(spoken).with_columns(is_only_domain=is_only_domain), on="key")
+        .join(message.drop_nulls().unique("key"), on="key", how="left")
     )
 
 
-def _of_whom(told: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the domain that a mail goes to, as far as its lines name one: uuid, to_domain."""
+def _of_whom(spoken: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the domain that each mail goes to: uuid, to_domain, and named_at, a line number."""
     said = pl.col("said")
     named = pl.coalesce(
         said.str.extract(r"^recipient <[^>]*@([^>@]+)> (?:rejected|deferred): "),
@@ -120,24 +163,37 @@ def _of_whom(told: pl.LazyFrame) -> pl.LazyFrame:
         said.str.extract(r"(?:No Such Domain|for domain|No MX for|MX Lookup for):? (\S+)"),
     )
     return (
-        told.filter(pl.col("origin") == "outbound")
-        .select("uuid", to_domain=named.str.to_lowercase())
+        spoken.filter(pl.col("origin") == "outbound")
+        .select("uuid", to_domain=named.str.to_lowercase(), named_at="line")
         .drop_nulls("to_domain")
         .unique("uuid", keep="first", maintain_order=True)
     )
+
+
+def _charged(happened: pl.LazyFrame, members: pl.LazyFrame) -> pl.LazyFrame:
+    """Give what happened to a mail for each of its recipients, once without where none is known.
+
+    Where no line so far names which of several domains it went to, nobody is charged with it.
+    """
+    is_named = (pl.col("named_at") <= pl.col("line")).fill_null(False)
+    is_theirs = pl.col("domain") == pl.col("to_domain")
+    is_charged = pl.when(is_named).then(is_theirs).otherwise("is_only_domain")
+    named = happened.join(members, on="uuid").filter(is_charged).sort("line", "taken_at")
+    columns = [*happened.collect_schema(), "recipient"]
+    whose = named.select(columns).unique(["line", "recipient"], maintain_order=True)
+    nobodys = happened.join(whose, on="line", how="anti")
+    return pl.concat([whose, nobodys], how="diagonal").sort("line", maintain_order=True)
 
 
 def _refused(outbound: pl.LazyFrame) -> pl.LazyFrame:
     said = pl.col("refused").struct.field
     return (
         outbound.select(
-            "line", "stamp", "uuid", refused=pl.col("said").str.extract_groups(_REFUSED)
+            "line", "key", "stamp", "uuid", refused=pl.col("said").str.extract_groups(_REFUSED)
         )
         .filter(said("event").is_not_null())
         .select(
-            "line",
-            "stamp",
-            "uuid",
+            *("line", "key", "stamp", "uuid"),
             recipient=said("recipient"),
             event=said("event").replace_strict(_EVENTS, return_dtype=pl.String),
             reply=said("reply"),
@@ -148,13 +204,11 @@ def _refused(outbound: pl.LazyFrame) -> pl.LazyFrame:
 def _ended(outbound: pl.LazyFrame) -> pl.LazyFrame:
     """Give the attempts that delivered to somebody: how many were put off in them, and the rest."""
     said = pl.col("said")
-    return outbound.filter(said.str.starts_with("delivered file=")).select(
-        "line",
-        "stamp",
-        "uuid",
+    return outbound.filter(said.str.contains(r"^delivered file=")).select(
+        *("line", "key", "stamp", "uuid"),
         host=said.str.extract(r'\bhost="?([^"\s]+)'),
         reply=said.str.extract(r'\bresponse="((?:[^"\\]|\\.)*)"').pipe(_unescaped),
-        put_off=said.str.extract(r"\brcpts=\d+/(\d+)/").cast(pl.UInt32),
+        put_off=said.str.extract(r'\brcpts="?\d+/(\d+)/').cast(pl.UInt32),
         attempt=pl.col("line").rank("ordinal").over("uuid"),
     )
 
@@ -171,12 +225,11 @@ def _delivered(ended: pl.LazyFrame, members: pl.LazyFrame, refused: pl.LazyFrame
     same_attempt = (pl.col("of_attempt") == pl.col("attempt")) & (pl.col("put_off") > 0)
     missed = (pl.col("was") == "bounce") | same_attempt
     return (
-        ended.join(members.select(_MEMBER), on="uuid", how="left")
-        .sort("line")
+        _charged(ended, members)
         .join_asof(last.sort("line"), on="line", by=_MEMBER, check_sortedness=False)
         .filter(~missed.fill_null(False))
         .filter(pl.col("recipient").is_null() | pl.struct(_MEMBER).is_first_distinct())
-        .select("line", "stamp", *_MEMBER, "host", "reply", event=pl.lit("delivery"))
+        .select("line", "key", "stamp", *_MEMBER, "host", "reply", event=pl.lit("delivery"))
     )
 
 
@@ -185,10 +238,11 @@ def _whole(
 ) -> pl.LazyFrame:
     """Give what befell a mail as a whole, for each recipient who was still waiting for it."""
     said, reply = pl.col("whole").struct.field, pl.col("reply")
-    bounced = pl.col("bounce").is_not_null()
-    told = (
-        outbound.select("line", "stamp", "uuid", whole=pl.col("said").str.extract_groups(_WHOLE))
-        .select("line", "stamp", "uuid", said("bounce"), said("reply"))
+    befell = (
+        outbound.select(
+            "line", "key", "stamp", "uuid", whole=pl.col("said").str.extract_groups(_WHOLE)
+        )
+        .select("line", "key", "stamp", "uuid", said("bounce"), said("reply"))
         .drop_nulls("reply")
         # These were named one by one before.
         .filter(~reply.str.contains(r"^Some recipients (?:temp )?failed: "))
@@ -198,17 +252,17 @@ def _whole(
     known = refused.select(*_MEMBER, "line", was="event", refusal="reply")
     done = delivered.select(*_MEMBER, delivered_at="line").drop_nulls("recipient")
     return (
-        told.join(members.select(_MEMBER), on="uuid", how="left")
-        .join(done, on=_MEMBER, how="left")
+        _charged(befell, members)
+        .join(done, on=_MEMBER, how="left", maintain_order="left")
         .filter((pl.col("delivered_at") > pl.col("line")).fill_null(True))
-        .sort("line")
         .join_asof(known.sort("line"), on="line", by=_MEMBER, check_sortedness=False)
         .filter((pl.col("was") != "bounce").fill_null(True))
         .select(
-            "line",
-            "stamp",
+            *("line", "key", "stamp"),
             *_MEMBER,
-            event=pl.when(bounced).then(pl.lit("bounce")).otherwise(pl.lit("deferral")),
+            event=pl.when(pl.col("bounce").is_not_null())
+            .then(pl.lit("bounce"))
+            .otherwise(pl.lit("deferral")),
             reply=pl.when(reply.str.starts_with("Some recipients temp failed: "))
             .then(pl.coalesce("refusal", "reply"))
             .otherwise("reply"),

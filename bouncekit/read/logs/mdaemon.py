@@ -8,34 +8,67 @@ number, below one that names it.
 import polars as pl
 
 from bouncekit.read.logs import dialogue
+from bouncekit.read.logs.lines import telling
 
 _BEGIN = r"^ ?(?:[A-Z][a-z]{2} )?(?P<stamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?): (?:\d\d: )?"
-_NUMBER = r"(?:\[(?P<session>\d+:\d+)\] )?"
+_NUMBER = r"(?:\[\d+:\d+\] )?"
 LINE = rf"{_BEGIN}{_NUMBER}(?:--> |<-- |Session \d+; child \d+)".replace("?P<stamp>", "?:")
 _TURN = rf"{_BEGIN}{_NUMBER}(?P<who>-->|<--) (?P<said>.*?)\s*$"
 
 
-def events(lines: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the events of a frame of line (UInt32) and text (String), one per recipient."""
+_BLOCK = r": Session \d+; child \d+"
+# In old logs the lines without a number go together.
+told = telling(LINE, pl.col("text").str.extract(r"\[(\d+:\d+)\]").fill_null(""))
+
+
+def waiting(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the lines of sessions that have not ended; of those in blocks, the last."""
+    text, line, in_block = pl.col("text"), pl.col("line"), pl.col("key") == ""
+    begins = in_block & text.str.contains(_BLOCK)
+    last_block = pl.when(begins).then(line).max().fill_null(0)
+    here = told.filter(~in_block | (line >= last_block))
+    return dialogue.waiting(here, text.str.contains(r"--> (?i)QUIT") & ~in_block)
+
+
+def events(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the events, one per recipient."""
     text, said = pl.col("text"), pl.col("said")
     turn = pl.col("turn").struct.field
-    block = text.str.extract(r"Session (\d+; child \d+)").forward_fill()
+    begins = text.str.contains(_BLOCK)
+    block = pl.when(begins).then(pl.col("line").cast(pl.String)).forward_fill().over("key")
     spoken = (
-        lines.filter(text.str.contains(LINE))
-        .select("line", block=block, turn=text.str.extract_groups(_TURN))
+        told.with_columns(block=block, turn=text.str.extract_groups(_TURN))
         .filter(turn("who").is_not_null())
-        .select("line", "block", *(turn(name) for name in ("session", "stamp", "who", "said")))
-        .with_columns(session=pl.coalesce("session", "block", pl.lit("")))
+        .select("line", "key", "block", *(turn(name) for name in ("stamp", "who", "said")))
+        .with_columns(key=pl.when(pl.col("key") == "").then("block").otherwise("key").fill_null(""))
     )
     is_ours = pl.col("who") == "-->"
     name = dialogue.greeting_host(said)
     heard = spoken.with_columns(
-        command=pl.when(is_ours).then(said).forward_fill().over("session"),
-        asked=pl.when(is_ours).then("line").forward_fill().over("session"),
-        remote_mta=name.drop_nulls().first().over("session"),
+        command=pl.when(is_ours).then(said).forward_fill().over("key"),
+        asked=pl.when(is_ours).then("line").forward_fill().over("key"),
+        remote_mta=name.forward_fill().over("key"),
     ).filter(~is_ours, pl.col("command").is_not_null())
-    # A reply of several lines is one: its lines follow the same command.
-    turns = heard.group_by("session", "asked", "command", maintain_order=True).agg(
-        pl.col("line", "stamp", "remote_mta").first(), reply=said.str.join("\n")
+    return dialogue.events(_replies(heard))
+
+
+def _replies(heard: pl.LazyFrame) -> pl.LazyFrame:
+    """Join the lines of each reply that has come to its end (RFC 5321 §4.2.1).
+
+    Only after the end of a mail may a command have more than one: 354, and the last word.
+    """
+    asked, said = ["key", "asked", "command"], pl.col("said")
+    is_last = said.str.contains(r"^\d{3}(?:[^-]|$)")
+    return (
+        heard.with_columns(is_last=is_last)
+        .with_columns(number=pl.col("is_last").cum_sum().over(asked) - pl.col("is_last"))
+        .filter((pl.col("number") == 0) | pl.col("command").str.contains(dialogue.END))
+        .group_by(*asked, "number", maintain_order=True)
+        .agg(
+            pl.col("line", "stamp", "remote_mta").first(),
+            known=pl.col("line").last(),
+            reply=said.str.join("\n"),
+            is_whole=pl.col("is_last").any(),
+        )
+        .filter("is_whole")
     )
-    return dialogue.events(turns)

@@ -20,38 +20,105 @@ _GIVEN_UP = "Cannot send message "
 _STATES = {"Sent": "delivery", "Deferred": "deferral"}
 
 
-def events(lines: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the events of a frame of line (UInt32) and text (String), one per delivery attempt."""
+_about = pl.col("text").str.extract(_QUEUE_ID)
+
+
+def told(lines: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the lines that tell of a message, with `key`, its queue id.
+
+    A line about a notice comes twice: for the message that it is about, and for its own.
+    """
     text = pl.col("text")
-    told = lines.filter(text.str.contains(LINE)).with_columns(id=text.str.extract(_QUEUE_ID))
-    arrived = (
-        told.filter(text.str.contains(": from=", literal=True))
-        .select(
-            "id",
-            sender=text.str.extract(r": from=<?([^>,]*)"),
-            message_id=text.str.extract(r", msgid=<?([^>,\s]*)"),
-        )
-        .unique("id", keep="first")
+    ours = lines.filter(text.str.contains(LINE)).with_columns(key=_about)
+    notices = ours.with_columns(key=text.str.extract(_NOTICE)).drop_nulls("key")
+    return pl.concat([ours, notices]).sort("line", maintain_order=True)
+
+
+def waiting(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give, of messages under way, the arrival and the last attempt for each recipient.
+
+    No line says that a message is done: it is when as many recipients as it came with have had an
+    answer and none is put off. Nothing more is kept of one whose arrival is in no log.
+    """
+    attempts = _tried(told).drop_nulls("recipient")
+    last = attempts.unique(["key", "recipient"], keep="last")
+    put_off = (pl.col("event") == "deferral").sum()
+    answers = last.group_by("key").agg(put_off=put_off, answered=pl.len() - put_off)
+    answered = (
+        answers.join(_arrived(told), on="key", how="left")
+        .filter(pl.col("put_off") == 0, pl.col("answered") >= pl.col("awaited").fill_null(0))
+        .select("key")
     )
-    notices = told.select("line", "text", about="id", id=text.str.extract(_NOTICE))
-    ours = notices.select("id").drop_nulls()
+    done = pl.concat([answered, _last_words(told).select("key")])
+    needed = pl.concat(
+        [_arrived(told).select(line="at"), _marks(told).select(line="at"), last.select("line")]
+    )
+    here = told.join(done, on="key", how="anti", maintain_order="left")
+    return here.join(needed, on="line", how="semi", maintain_order="left")
+
+
+def events(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the events, one per delivery attempt and recipient, and one more on giving up."""
+    came_before = pl.col("at") < pl.col("line")
     tried = (
         _tried(told)
-        .join(ours, on="id", how="anti", maintain_order="left")
-        .join(arrived, on="id", how="left", maintain_order="left")
+        .join(_marks(told).select("key", mark="at"), on="key", how="left", maintain_order="left")
+        .filter((pl.col("mark") > pl.col("line")).fill_null(True))
+        .join(_arrived(told), on="key", how="left", maintain_order="left")
+        .with_columns(pl.when(came_before).then(pl.col("sender", "message_id")))
         .filter(pl.col("sender").fill_null("?") != "")
     )
-    given_up = notices.filter(text.str.contains(_GIVEN_UP, literal=True)).select(
-        "line", stamp=text.str.extract(STAMP), id="about"
+    both = pl.concat([tried, _given_up(told, tried)], how="diagonal")
+    return as_events(both.sort("line", maintain_order=True))
+
+
+def _arrived(told: pl.LazyFrame) -> pl.LazyFrame:
+    text = pl.col("text")
+    return (
+        told.filter(text.str.contains(": from=", literal=True))
+        .select(
+            "key",
+            at="line",
+            sender=text.str.extract(r": from=<?([^>,]*)"),
+            message_id=text.str.extract(r", msgid=<?([^>,\s]*)"),
+            awaited=text.str.extract(r", nrcpts=(\d+)").cast(pl.UInt32, strict=False),
+        )
+        .unique("key", keep="first", maintain_order=True)
     )
-    last = (
-        tried.unique(["id", "recipient"], keep="last", maintain_order=True)
+
+
+def _marks(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the messages that are notices of our own, and the line that says so."""
+    notices = told.filter(pl.col("key") != _about)
+    return notices.select("key", at="line").unique("key", keep="first", maintain_order=True)
+
+
+def _last_words(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the lines that say that a message was given up."""
+    text = pl.col("text")
+    is_said = text.str.contains(_NOTICE) & text.str.contains(_GIVEN_UP, literal=True)
+    return told.filter(pl.col("key") == _about, is_said).select(
+        "key", "line", up="line", up_stamp=text.str.extract(STAMP)
+    )
+
+
+def _given_up(told: pl.LazyFrame, tried: pl.LazyFrame) -> pl.LazyFrame:
+    """Give a bounce of each recipient that was put off until its message was given up."""
+    return (
+        tried.sort("line", maintain_order=True)
+        .join_asof(
+            _last_words(told), on="line", by="key", strategy="forward", check_sortedness=False
+        )
+        .drop_nulls("up")
+        .unique(["key", "up", "recipient"], keep="last", maintain_order=True)
         .filter(pl.col("event") == "deferral")
-        .drop("line", "stamp")
-        .with_columns(event=pl.lit("bounce"), source_class=pl.lit("sendmail:expired"))
+        .with_columns(
+            line="up",
+            stamp="up_stamp",
+            event=pl.lit("bounce"),
+            source_class=pl.lit("sendmail:expired"),
+        )
     )
-    expired = given_up.join(last, on="id")
-    return as_events(pl.concat([tried, expired], how="diagonal").sort("line", maintain_order=True))
 
 
 def _tried(told: pl.LazyFrame) -> pl.LazyFrame:
@@ -61,17 +128,21 @@ def _tried(told: pl.LazyFrame) -> pl.LazyFrame:
     dsn = text.str.extract(r", dsn=([245]\.\d{1,3}\.\d{1,3})")
     failed = pl.when(dsn.str.starts_with("4")).then(pl.lit("deferral")).otherwise(pl.lit("bounce"))
     to = pl.col("to")
+    # What Sendmail calls any 550, where it does not repeat the reply; the code is the receiver's.
+    is_any_refusal = text.str.contains(r", dsn=5\.7\.\d+, stat=User unknown$")
+    vague = pl.when(is_any_refusal).then(pl.concat_str(pl.lit("dsn="), dsn))
     attempts = (
-        told.filter(text.str.contains(": to=", literal=True))
+        told.filter(text.str.contains(": to=", literal=True), pl.col("key") == _about)
         .filter(~state.is_in(["queued", "quarantined"]).fill_null(False))
         .select(
             "line",
-            "id",
+            "key",
             "text",
             stamp=text.str.extract(STAMP),
             to=text.str.extract(_RECIPIENTS).str.split(","),
             event=state.replace_strict(_STATES, default=failed, return_dtype=pl.String),
             reply=pl.coalesce(
+                vague,
                 text.str.extract(r", reply=(.*), stat="),
                 text.str.extract(r", stat=(?:Deferred: |Sent \()?(.*?)\)?$"),
             ),

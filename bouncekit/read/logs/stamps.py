@@ -6,11 +6,13 @@ import polars as pl
 
 from bouncekit.schema import Time
 
-_DATED = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
+_DATED = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC\b|[+-]\d\d:?\d\d))?"
 # RFC 3164 §4.1.2: "Oct 11 22:14:15", the day filled up with a blank.
 _SYSLOG = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d"
-# RFC 5424 §6 writes the priority and version before the time.
-STAMP = rf"^(?:<\d+>1? ?)?({_DATED}|{_SYSLOG})"
+# journalctl -o short-unix
+_COUNTED = r"\d{10}\.\d{6}"
+# Before it the priority and version (RFC 5424 §6), or the weekday (journalctl -o short-full).
+STAMP = rf"^(?:<\d+>1? ?|[A-Z][a-z]{{2}} )?({_DATED}|{_SYSLOG}|{_COUNTED})"
 # Seconds since 1970 as qmail's splogger writes them, and TAI64N labels as multilog does.
 MACHINE_STAMP = r"(?:^|\s)(\d{9,10}\.\d{6}|@4[0-9a-f]{23})(?: |$)"
 # https://cr.yp.to/libtai/tai64.html; daemontools counts ten seconds more than the clock, whatever
@@ -19,7 +21,7 @@ _TAI64_1970 = 2**62 + 10
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LINE = re.compile(rf"(?m){STAMP}")
-_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+_ZONE = re.compile(rf"(?:Z|UTC|[+-]\d\d:?\d\d|^{_COUNTED})$")
 
 
 def first_day(head: str) -> tuple[int, int] | None:
@@ -48,7 +50,11 @@ def time_of(stamp: pl.Expr, year: int, first: tuple[int, int] | None, zone: str)
     """
     if first is None:
         plain = stamp.str.replace(",", ".", literal=True).str.replace(" ", "T", literal=True)
-        zoned = plain.str.replace(" ", "", literal=True).str.replace(r"([+-]\d\d)(\d\d)$", "$1:$2")
+        zoned = (
+            plain.str.replace(" ", "", literal=True)
+            .str.replace("UTC$", "Z")
+            .str.replace(r"([+-]\d\d)(\d\d)$", "$1:$2")
+        )
         return pl.coalesce(
             *_counted(stamp),
             zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_zone="UTC"),

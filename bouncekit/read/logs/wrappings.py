@@ -1,0 +1,102 @@
+"""Take off what other programs put round the lines of a log that they handed on.
+
+Each wrapping is told by the first lines of a file, so that the lines of other logs cost nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+Unwrap = Callable[[pl.Expr], pl.Expr]
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """A regular expression that tells wrapped lines, and what takes the wrapping off them."""
+
+    told_by: str
+    off: Unwrap
+
+
+def _of_docker(text: pl.Expr) -> pl.Expr:
+    """`{"log":"Mar  4 09:12:00 mx ...\\n","stream":"stdout","time":"2026-03-04T09:12:00.1Z"}`."""
+    said = text.str.json_path_match("$.log").str.strip_chars_end("\n")
+    return pl.concat_str(text.str.json_path_match("$.time"), said, separator=" ")
+
+
+def _of_journal(text: pl.Expr) -> pl.Expr:
+    """`journalctl -o json`, the fields of systemd.journal-fields(7)."""
+    microseconds = text.str.json_path_match("$.__REALTIME_TIMESTAMP")
+    seconds = pl.concat_str(
+        microseconds.str.head(10), microseconds.str.slice(10).str.head(6), separator="."
+    )
+    pid = pl.coalesce(
+        text.str.json_path_match("$.SYSLOG_PID"), text.str.json_path_match("$._PID"), pl.lit("0")
+    )
+    program = text.str.json_path_match("$.SYSLOG_IDENTIFIER")
+    said = text.str.json_path_match("$.MESSAGE")
+    return pl.concat_str(
+        seconds, pl.lit(" "), program, pl.lit("["), pid, pl.lit("]: "), said, ignore_nulls=True
+    )
+
+
+def _of_rfc_5424(text: pl.Expr) -> pl.Expr:
+    """`<22>1 2026-03-04T09:12:00Z mx postfix/smtp 12 - - 4F3B2C1D0A: ...` (RFC 5424 §6)."""
+    return text.str.replace(_RFC_5424, "$stamp $host $program[$pid]: $said")
+
+
+def _of_spreadsheet(text: pl.Expr) -> pl.Expr:
+    """`... said: 550 no, "" mailbox"" ...),,,`: cells cut at commas, quoted, and filled up."""
+    filled = text.str.strip_chars_end(",;")
+    plain = filled.str.replace_all(r'(^|[,;])"((?:[^"]|"")*)"', "$1$2")
+    return (
+        pl.when(filled.str.contains('"', literal=True))
+        .then(plain.str.replace_all('""', '"', literal=True))
+        .otherwise(filled)
+    )
+
+
+_RFC_5424 = (
+    r"^<\d+>1 (?P<stamp>\S+) (?P<host>\S+) (?P<program>\S+) (?P<pid>\S+) \S+ "
+    r'(?:-|(?:\[[^\]" ]+(?: [^\]" =]+="(?:[^"\\]|\\.)*")*\])+)(?: \x{feff}?(?P<said>.*))?$'
+)
+_COMPOSE = r"^[\w.-]+ +\| "  # docker compose: `mail-1  | Mar  4 09:12:00 ...`
+_KUBERNETES = r"^(\d{4}-\d\d-\d\dT\S+) std(?:out|err) [FP] "
+
+# From the outermost to the innermost
+WRAPPINGS = (
+    Wrapping(r"[,;]$", _of_spreadsheet),
+    Wrapping(_COMPOSE, lambda text: text.str.replace(_COMPOSE, "")),
+    Wrapping(_KUBERNETES, lambda text: text.str.replace(_KUBERNETES, "$1 ")),
+    Wrapping(r'^\{"log":".*"time":"', _of_docker),
+    Wrapping(r'^\{.*"__REALTIME_TIMESTAMP" ?: ?"\d{16}"', _of_journal),
+    Wrapping(_RFC_5424, _of_rfc_5424),
+)
+
+
+def unwrap(lines: pl.Series) -> Unwrap | None:
+    """Give what takes off all wrappings that most lines of a log have, or None if they have none.
+
+    A line that does not have them stays as it is.
+    """
+    offs: list[Unwrap] = []
+    for wrapping in WRAPPINGS:
+        filled = lines.filter(lines.str.strip_chars() != "")
+        if 2 * filled.str.contains(wrapping.told_by).sum() > filled.len():
+            offs.append(wrapping.off)
+            lines = unwrapped(filled, wrapping.off)
+    if not offs:
+        return None
+
+    def off(text: pl.Expr) -> pl.Expr:
+        for each in offs:
+            text = pl.coalesce(each(text), text)
+        return text
+
+    return off
+
+
+def unwrapped(lines: pl.Series, off: Unwrap) -> pl.Series:
+    """Give lines without their wrappings."""
+    return lines.to_frame("text").select(off(pl.col("text"))).to_series()

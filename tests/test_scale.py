@@ -1,0 +1,126 @@
+"""The same rows whichever way a frame is run, and nothing that keeps all of them in memory."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from frames import large_list
+from polars.testing import assert_frame_equal
+
+from bouncekit import buckets
+from bouncekit.classify import classify
+from bouncekit.history import by_mailing, events
+from bouncekit.policy import decide
+from bouncekit.presets import presets
+from bouncekit.strikes import weight
+
+SOME_POLICIES = ("article", "careful", "mailman3", "sympa", "powermta_categories")
+
+
+def test_classify_gives_the_same_rows_eager_lazy_and_streaming() -> None:
+    frame = large_list()
+    eager = classify(frame)
+    lazy = classify(frame.lazy())
+    assert_frame_equal(lazy.collect(), eager)
+    assert_frame_equal(lazy.collect(engine="streaming"), eager)
+    assert_frame_equal(lazy.collect(engine="in-memory"), eager)
+    assert_frame_equal(pl.concat(classify(part) for part in frame.iter_slices(97)), eager)
+
+
+@pytest.mark.parametrize("policy", SOME_POLICIES)
+def test_decide_gives_the_same_rows_on_a_frame_and_on_its_parts(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "ROWS", 200)
+    frame = classify(large_list())
+    with buckets.in_parts(frame.lazy()) as parts:
+        assert len(parts) > 5
+    assert_frame_equal(decide(frame.lazy(), policy), decide(frame, policy))
+    assert_frame_equal(decide(classify(large_list().lazy()), policy), decide(frame, policy))
+
+
+def test_parts_hold_every_row_once_and_share_no_recipient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buckets, "ROWS", 200)
+    frame = large_list()
+    with buckets.in_parts(frame.lazy()) as parts:
+        collected = [part.collect() for part in parts]
+    order = ["message_id", "recipient", "time"]
+    assert_frame_equal(pl.concat(collected).sort(order), frame.sort(order))
+    owners = pl.concat(part.select("recipient").unique() for part in collected)
+    assert owners["recipient"].is_duplicated().sum() == 0
+
+
+def test_a_frame_without_rows_has_one_part() -> None:
+    empty = classify(large_list().clear().lazy())
+    assert_frame_equal(decide(empty), decide(empty.collect()))
+
+
+def nodes(lazy: pl.LazyFrame) -> set[str]:
+    """Give the kinds of nodes that the streaming engine runs a frame with."""
+    graph = lazy.show_graph(engine="streaming", plan_stage="physical", raw_output=True)
+    assert graph is not None
+    return set(re.findall(r'label="([a-z-]+)', graph))
+
+
+def test_classify_keeps_no_rows_back(tmp_path: Path) -> None:
+    large_list().write_parquet(tmp_path / "bounces.parquet")
+    scan = pl.scan_parquet(tmp_path / "bounces.parquet")
+    assert nodes(classify(scan)) == {"multi-scan", "select", "with-columns"}
+
+
+def test_only_two_places_of_classify_step_out_of_expressions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CONTRIBUTING.md says why: to read each wording once, and to look numbers up in a table."""
+    asked = []
+    step_out = pl.Expr.map_batches
+
+    def noted(self: pl.Expr, *given: object, **options: object) -> pl.Expr:
+        asked.append(sys._getframe(1).f_code.co_name)
+        assert options["is_elementwise"]
+        return step_out(self, *given, **options)  # type: ignore[arg-type]  # as it was given
+
+    monkeypatch.setattr(pl.Expr, "map_batches", noted)
+    plan = classify(large_list().lazy()).explain(optimized=False)
+    assert set(asked) == {"_looked_up", "_said"}
+    assert plan.count("python_udf") >= len(asked)
+    assert "PYTHON" not in plan
+
+
+@pytest.mark.parametrize("policy", SOME_POLICIES)
+def test_mailings_are_counted_without_python_and_by_the_row(policy: str) -> None:
+    frame = classify(large_list().head(100))
+    counted = by_mailing(events(frame.lazy()), weight(presets()[policy]))
+    assert "python_udf" not in counted.explain()
+    assert "columnar-function" not in nodes(counted)
+    assert "in-memory-map" not in nodes(counted)
+
+
+@pytest.mark.parametrize("command", ["classify", "decide"])
+def test_an_interrupt_leaves_no_half_file(command: str, tmp_path: Path) -> None:
+    """Ctrl-C while rows are read, classified and written."""
+    pl.concat([large_list()] * 60).write_csv(tmp_path / "export.csv")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "tmp").mkdir()
+    out = tmp_path / "out" / "result.csv"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bouncekit", command, tmp_path / "export.csv", "-o", out],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not [*(tmp_path / "tmp").rglob("*.parquet")] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode != 0
+    assert "Traceback" not in said
+    assert [*(tmp_path / "out").iterdir()] == []
+    assert [*(tmp_path / "tmp").iterdir()] == []
