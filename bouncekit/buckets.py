@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
+
+from bouncekit.drafts import scratch
 
 # Files that the rows are spread over. A part is as many of them as hold no more than these rows:
 # some 400 bytes each while they are counted.
@@ -23,8 +24,7 @@ def in_parts(frame: pl.LazyFrame) -> Iterator[list[pl.LazyFrame]]:
     deleted in the end, come what may.
     """
     schema = frame.collect_schema()
-    with TemporaryDirectory(prefix="bouncekit-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         key = {"bucket": pl.col("recipient").hash() % FILES}
         files = pl.PartitionBy(folder, key=key, include_key=False)
         frame.sink_parquet(files, compression="lz4", row_group_size=GROUP, mkdir=True)

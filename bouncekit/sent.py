@@ -192,9 +192,10 @@ def _columns(table: pl.LazyFrame, place: str) -> pl.LazyFrame:
     clean = {"recipient": _address, "message_id": _message_id}
     columns = {column: clean[column](name) for column, name in found.items() if name is not None}
     if not columns:
+        shown = ", ".join(" ".join(name.split()) for name in names[:8])
         raise BouncekitError(
-            f"{place}: has no column of recipients or message ids (its columns: "
-            f"{', '.join(names[:8])}); name one 'recipient' or 'message_id'."
+            f"{place}: has no column of recipients or message ids (its columns: {shown}); name "
+            "one 'recipient' or 'message_id'."
         )
     return table.select(**columns)
 

@@ -23,6 +23,7 @@ SEEDS = {name: seeds(name) for name in PROMISES}
 # What once broke a promise.
 BROKEN = {
     "a sent list that is no UTF-8": ("sent", b"mail;reason\n'org;\x80:"),
+    "a sent list whose heading has two lines": ("sent", b'"\n"\n'),
     "an empty sent list": ("sent", b"\n"),
     "a policy with a number that is none": (
         "policy",
