@@ -172,7 +172,11 @@ def served(folder: Path, home: Path) -> Iterator[str]:
         yield found[0]
     finally:
         server.terminate()
-        server.wait()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:  # it waits for a kernel that has not started yet
+            server.kill()
+            server.wait()
 
 
 def test_jupyterlab_runs_a_notebook_to_its_charts(lab: str, page: Page) -> None:
