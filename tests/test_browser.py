@@ -229,7 +229,11 @@ def served(command: list[str], home: Path) -> Iterator[str]:
         yield found[0]
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:  # it waits for a kernel that has not started yet
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
 
 
 def test_jupyterlab_runs_a_notebook_to_its_charts(lab: str, page: Page) -> None:

@@ -123,8 +123,8 @@ class Account:
         each = self.files.with_columns(pl.col("inferred").str.split("; ")).explode("inferred")
         told = each.filter(pl.col("inferred") != "").group_by("inferred").agg("source")
         return [
-            f"{one_line(what)} ({_listed(sources) if len(sources) == 1 else _count(len(sources), 'file')})"
-            for what, sources in told.sort("inferred").iter_rows()
+            f"{one_line(what)} ({_listed(of) if len(of) == 1 else _count(len(of), 'file')})"
+            for what, of in told.sort("inferred").iter_rows()
         ]
 
 
