@@ -23,6 +23,7 @@ from bouncekit.read.layouts import MAPPABLE, SAME_EVENT, Options, layouts
 from bouncekit.read.logs import READERS, read_log, server_of
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
+from bouncekit.read.plain import read_plain
 from bouncekit.read.reading import DMARC, FILES, Reading
 from bouncekit.read.tables import bounces, open_table
 from bouncekit.schema import BOUNCES
@@ -231,9 +232,11 @@ def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
     try:
         return _opened(found.path, options, mended=mended)
     except NotOursError:
-        if found.named:
-            raise
-        return Part("skipped", "", pl.LazyFrame(schema=BOUNCES))
+        if not found.named:
+            return Part("skipped", "", pl.LazyFrame(schema=BOUNCES))
+        if plain := _plain(found.path, options):
+            return plain
+        raise
     except DAMAGE:
         if mended:
             raise
@@ -265,6 +268,15 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
         return Part(kind, "bouncekit", frame)
     same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
     return Part(kind, layout.service, frame, inferred, same)
+
+
+def _plain(path: Path, options: Options) -> Part | None:
+    """What a text holds that is no export: only of one that the user named, for many quote one."""
+    seen = peek(path)
+    if options.source or options.mapping or kind_of(seen.head) != "csv":
+        return None
+    frame = read_plain(path, seen)
+    return None if frame is None else Part("text", "text", frame)
 
 
 def _log_of(seen: Peek, options: Options) -> str | None:

@@ -1,0 +1,100 @@
+"""Plain texts: a list of replies, a notice without its mail, and what is neither."""
+
+from pathlib import Path
+
+import pytest
+
+import bouncekit as bk
+from bouncekit.errors import BouncekitError
+
+Rows = list[tuple[str | None, str | None, str | None, int | None]]
+
+LISTS: dict[str, tuple[str, Rows]] = {
+    "replies": (
+        "550 5.1.1 <ann@example.org>: User unknown\n\n452 4.2.2 mailbox full\n250 2.0.0 ok\n",
+        [
+            ("bounce", "ann@example.org", "550 5.1.1 <ann@example.org>: User unknown", 1),
+            ("deferral", None, "452 4.2.2 mailbox full", 3),
+            ("delivery", None, "250 2.0.0 ok", 4),
+        ],
+    ),
+    "addresses before them": (
+        "ann@example.org: 550 no such user\nBo@EXAMPLE.org,552 5.2.2 full\r\n",
+        [
+            ("bounce", "ann@example.org", "550 no such user", 1),
+            ("bounce", "Bo@example.org", "552 5.2.2 full", 2),
+        ],
+    ),
+    "replies of several lines": (
+        "550-5.7.1 Your mail\n550 5.7.1 was refused.\n550 5.1.1 no user\n  of that name here\n",
+        [
+            ("bounce", None, "550-5.7.1 Your mail\n550 5.7.1 was refused.", 1),
+            ("bounce", None, "550 5.1.1 no user\n  of that name here", 3),
+        ],
+    ),
+    "words above them": (
+        "What bounced:\n550 no\n550 none\n",
+        [
+            ("unreadable", None, "What bounced:", 1),
+            ("bounce", None, "550 no", 2),
+            ("bounce", None, "550 none", 3),
+        ],
+    ),
+}
+
+OUTLOOK = """\
+Your message did not reach some or all of the intended recipients.
+
+Subject: June
+Sent: 6/5/2010 8:12 PM
+
+The following recipient(s) could not be reached:
+
+'ann@example.org' on 6/5/2010 8:12 PM
+550 Error: mailbox unavailable
+"""
+PHPMAILER = """\
+2024-03-01 10:00:00\tCLIENT -> SERVER: RCPT TO:<ann@example.org>
+2024-03-01 10:00:01\tSERVER -> CLIENT: 550 5.1.1 No such user here
+2024-03-01 10:00:01\tSMTP ERROR: RCPT TO command failed: 550 5.1.1 No such user here
+"""
+
+
+def saved(folder: Path, text: str) -> Path:
+    (folder / "saved.txt").write_bytes(text.encode())
+    return folder / "saved.txt"
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_replies_is_read_line_by_line(name: str, tmp_path: Path) -> None:
+    text, rows = LISTS[name]
+    frame = bk.read(saved(tmp_path, text))
+    assert frame.select("event", "recipient", "reply", "line").rows() == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        (OUTLOOK, "550 Error: mailbox unavailable"),
+        (PHPMAILER, "550 5.1.1 No such user here"),
+    ],
+    ids=["Outlook", "PHPMailer"],
+)
+def test_the_text_of_a_bounce_is_read_without_its_mail(
+    text: str, reply: str, tmp_path: Path
+) -> None:
+    frame = bk.read(saved(tmp_path, text))
+    assert frame.select("event", "recipient", "reply").rows() == [
+        ("bounce", "ann@example.org", reply)
+    ]
+
+
+def test_other_texts_are_not_read(tmp_path: Path) -> None:
+    with pytest.raises(BouncekitError, match="no column of addresses"):
+        bk.read(saved(tmp_path, "Dear Ann,\n\nthe 550 of us are coming on Monday.\n"))
+
+
+def test_in_a_folder_a_text_that_quotes_a_bounce_is_left_alone(tmp_path: Path) -> None:
+    saved(tmp_path, OUTLOOK)
+    (tmp_path / "export.csv").write_text("email,reason\nbo@example.org,550 no\n")
+    assert bk.read(tmp_path)["recipient"].to_list() == ["bo@example.org"]
