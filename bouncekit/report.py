@@ -117,7 +117,9 @@ def _fill(
     to_mend = problems(found["alerts"])
     by_fault = distribution(bounces, by="fault")
     pictures = _charts(draft / "charts", bounces, decisions, to_mend)
-    parameters = {"POLICY": policy, "MASKED": masked, "RULES": rules}
+    # The notebooks run in a folder of their own.
+    of_notebooks = str(Path(policy).resolve()) if policy.endswith(".toml") else policy
+    parameters = {"POLICY": of_notebooks, "MASKED": masked, "RULES": rules}
     pages = _pages(draft, reading.frame, parameters, progress=progress)
     manifest = _manifest(reading, policy, rules, decisions, bounces)
     if masked:
