@@ -18,7 +18,6 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.classify import classify_by
-from bouncekit.errors import BouncekitError
 from bouncekit.history import told
 from bouncekit.policy import USED, decided, find_policy
 from bouncekit.presets import Policy
@@ -33,7 +32,7 @@ try:
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
     from pyspark.sql.types import StructType
 except ImportError as problem:
-    raise BouncekitError(
+    raise ImportError(
         f"Spark is not installed here ({problem}): pip install 'bouncekit[spark]'."
     ) from None
 

@@ -65,7 +65,7 @@ def write_export(path: Path, count: int) -> None:
 
 # Run in a process of its own, so that its memory is its own.
 WATCHED = """
-import resource, runpy, sys, time
+import resource, sys, time
 start = time.perf_counter()
 exec(sys.argv[1])
 used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -92,10 +92,11 @@ def exponent(counts: list[int], times: list[float]) -> float:
 
 
 SCAN = "import polars as pl; e = pl.scan_csv('{path}').group_by('email').agg(pl.len())\n"
+RUN = "from bouncekit.cli import app\ndef run(*a): app(a, standalone_mode=False)\n"
 WORKS = {
     "plain scan and group_by": SCAN + "e.collect(engine='streaming')",
-    "classify": "from bouncekit import cli; cli.classify(['{path}'], cli.Path('{out}.parquet'))",
-    "decide": "from bouncekit import cli; cli.decide(['{path}'], cli.Path('{out}.csv'))",
+    "classify": RUN + "run('classify', '{path}', '-o', '{out}.parquet')",
+    "decide": RUN + "run('decide', '{path}', '-o', '{out}.csv', '--force')",
 }
 
 
