@@ -14,7 +14,7 @@ from bouncekit.explain import explain
 from bouncekit.own_rules import check
 from bouncekit.policy import find_policy
 from bouncekit.read import load
-from bouncekit.read.mailbox import split_mails
+from bouncekit.read.mailbox import blocks, mails
 from bouncekit.read.mime import read_mail
 from bouncekit.read.reports import events
 from bouncekit.read.stored import store
@@ -57,10 +57,10 @@ def mail(data: bytes, folder: Path) -> None:
 def mbox(data: bytes, folder: Path) -> None:
     """However short the reads are, the mails are the same, and no byte but line ends is lost."""
     del folder
-    whole = list(split_mails(iter([data])))
+    whole = [mail.strip() for block in blocks(iter([data])) for mail in mails(block)]
     size = len(data) % 7 + 1
     short = (data[at : at + size] for at in range(0, len(data), size))
-    assert [mail.strip() for mail in split_mails(short)] == [mail.strip() for mail in whole]
+    assert [mail.strip() for block in blocks(short) for mail in mails(block)] == whole
 
 
 def reply(data: bytes, folder: Path) -> None:
