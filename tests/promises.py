@@ -57,11 +57,10 @@ def mail(data: bytes, folder: Path) -> None:
 def mbox(data: bytes, folder: Path) -> None:
     """However short the reads are, the mails are the same, and no byte but line ends is lost."""
     del folder
-    whole = [mail for block in blocks(iter([data])) for mail in mails(block)]
+    whole = [mail.strip() for block in blocks(iter([data])) for mail in mails(block)]
     size = len(data) % 7 + 1
     short = (data[at : at + size] for at in range(0, len(data), size))
-    again = [mail for block in blocks(short) for mail in mails(block)]
-    assert [mail.strip() for mail in again] == [mail.strip() for mail in whole]
+    assert [mail.strip() for block in blocks(short) for mail in mails(block)] == whole
 
 
 def reply(data: bytes, folder: Path) -> None:
