@@ -1,13 +1,18 @@
-"""One report for the tests of what it must not do: of hostile text, and of people to be hidden."""
+"""Settings of all tests; a report for the tests of hostile text and of people to be hidden."""
 
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from payloads import FORMS, PAYLOADS
 
 from bouncekit.read import load
 from bouncekit.report import write_report
+
+# How long a case takes says nothing about it: machines are busy.
+settings.register_profile("bouncekit", deadline=None)
+settings.load_profile("bouncekit")
 
 # Replies with the local part alone: of no cause, of a code only, and of a code that is wrong.
 NAMED = (

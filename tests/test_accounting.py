@@ -90,7 +90,7 @@ fates = st.lists(st.sampled_from([EVENT, EVENT, AGAIN, LOST]), min_size=1, max_s
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from([*KINDS]), st.sampled_from(PACKINGS), fates)
 @example("x.log", "zip", [EVENT])  # once read as a log whose first line was the archive's head
 def test_what_became_of_every_record_is_told(name: str, packing: str, fates: Fates) -> None:
@@ -106,7 +106,7 @@ def test_what_became_of_every_record_is_told(name: str, packing: str, fates: Fat
         assert account.lazy.collect().equals(reading.frame)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_a_folder_of_all_kinds_is_the_sum_of_its_files(data: st.DataObject) -> None:
     with TemporaryDirectory() as place:

@@ -107,7 +107,7 @@ def histories(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(histories())
 def test_removes_when_deciding_at_each_mailing_first_would(text: str) -> None:
     frame = bounces(text)

@@ -252,7 +252,7 @@ def test_blanks_around_and_between_do_not_decide(blanks: str) -> None:
     assert not changed(pl.col("reply").str.replace_all(" ", f" {blanks}"))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(NAMES), st.sampled_from(HOSTS), st.sampled_from(IPS))
 def test_address_host_and_ip_do_not_decide(name: str, host: str, ip: str) -> None:
     named = (
@@ -264,7 +264,7 @@ def test_address_host_and_ip_do_not_decide(name: str, host: str, ip: str) -> Non
     assert not changed(named)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.from_regex(r"[0-9A-F]{10}", fullmatch=True), st.sampled_from(NAMES))
 def test_a_queue_id_and_the_recipient_in_front_do_not_decide(queue_id: str, name: str) -> None:
     assert not changed((pl.lit(f"{queue_id}: to=<{name}>: ") + pl.col("reply")).alias("reply"))
@@ -297,7 +297,7 @@ def test_classifying_twice_changes_nothing() -> None:
     assert_frame_equal(classify(once), once)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.none() | REPLY, min_size=1, max_size=6))
 def test_what_stands_beside_a_reply_does_not_decide(replies: list[str | None]) -> None:
     frame = pl.DataFrame({"reply": replies}, schema={"reply": pl.String})
@@ -305,7 +305,7 @@ def test_what_stands_beside_a_reply_does_not_decide(replies: list[str | None]) -
     assert_frame_equal(classify(frame), pl.concat(alone))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.none() | st.text() | REPLY, max_size=50))
 def test_any_text_has_a_category_and_its_fault(replies: list[str | None]) -> None:
     got = classify(pl.DataFrame({"reply": replies}, schema={"reply": pl.String}))

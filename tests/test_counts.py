@@ -60,7 +60,7 @@ def test_several_columns_count_together() -> None:
     assert got.row(0) == ("recipient", "example.org", 2, 0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from(CATEGORIES), st.sampled_from(["a", "b", None])), min_size=1),
     st.sampled_from(["category", "recipient", "domain"]),

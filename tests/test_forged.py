@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_hostile import run
 
@@ -25,7 +25,6 @@ HOST = st.from_regex(r"[a-z]{1,9}\.(org|example)", fullmatch=True)
 ADDRESS = st.builds("{}@{}".format, LOCAL, HOST)
 
 
-@settings(deadline=None)
 @given(ADDRESS, st.dates(date(1971, 1, 1), date(2200, 1, 1)), st.sampled_from("+-"))
 def test_what_was_signed_is_verified_and_says_to_whom(
     recipient: str, day: date, delimiter: str
@@ -36,7 +35,6 @@ def test_what_was_signed_is_verified_and_says_to_whom(
     assert verify(path, "another", as_of=day) is None
 
 
-@settings(deadline=None)
 @given(ADDRESS, st.integers(0, 200), st.characters(codec="ascii"))
 def test_one_changed_letter_is_another_path(recipient: str, at: int, letter: str) -> None:
     path = sign(recipient, LISTS, KEY, sent_on=DAY)

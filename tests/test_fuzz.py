@@ -68,7 +68,7 @@ def test_what_once_broke_a_promise_keeps_it(name: str) -> None:
     holds(*BROKEN[name])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=anything)
 @example(data=b"")
 def test_random_bytes_never_end_in_a_traceback(data: bytes) -> None:
@@ -77,9 +77,7 @@ def test_random_bytes_never_end_in_a_traceback(data: bytes) -> None:
 
 @pytest.mark.parametrize("name", PROMISES)
 def test_damaged_text_keeps_the_promise(name: str) -> None:
-    @settings(
-        max_examples=EXAMPLES[name], deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
+    @settings(max_examples=EXAMPLES[name], suppress_health_check=[HealthCheck.too_slow])
     @given(damaged(name))
     def tried(data: bytes) -> None:
         holds(name, data)

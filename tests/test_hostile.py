@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from payloads import FORGED, FORMULAS, PATHS, PAYLOADS, TERMINAL
 
@@ -51,7 +51,6 @@ def test_every_formula_is_one_before_and_none_after(cell: str) -> None:
     assert with_formulas(safe)[0] == cell
 
 
-@settings(deadline=None)
 @given(st.lists(CELLS, max_size=20))
 def test_no_cell_is_run_and_each_comes_back(texts: list[str]) -> None:
     safe = without_formulas(pl.DataFrame({"cell": texts}, {"cell": pl.String}))["cell"]

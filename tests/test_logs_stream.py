@@ -48,7 +48,7 @@ NEVER_AGAIN = {"Sendmail": ": from=", "Haraka": "[core]"}
 
 
 @pytest.mark.parametrize("server", LOGS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_log_with_lines_lost_tells_the_same_wherever_it_is_cut(
     server: str, data: st.DataObject

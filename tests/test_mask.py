@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from payloads import FORMS
 from polars.testing import assert_frame_equal
@@ -55,7 +55,6 @@ def test_an_address_is_shown_by_its_first_letters_and_top_level_domain(
     assert shown(text) == safe
 
 
-@settings(deadline=None)
 @given(TEXT)
 @example('"a"b"@c')
 @example("a@[x]y")
@@ -73,7 +72,6 @@ def test_masking_twice_changes_nothing(text: str) -> None:
             assert_frame_equal(mask(once, second), once)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(ADDRESS, st.sampled_from(["<{}>", "to={},", " {} ", "({})", "{}"]))))
 def test_no_local_part_is_left_to_read(rows: list[tuple[str, str]]) -> None:
     frame = pl.DataFrame(
@@ -94,7 +92,6 @@ def test_no_local_part_is_left_to_read(rows: list[tuple[str, str]]) -> None:
             assert not set(address.split("@")) & set(re.split(r"[\s<>()=,@]", text))
 
 
-@settings(deadline=None)
 @given(ADDRESS, ADDRESS)
 def test_pseudonyms_are_equal_exactly_where_the_addresses_are(one: str, other: str) -> None:
     frame = pl.DataFrame({"recipient": [one, one.upper(), other]})

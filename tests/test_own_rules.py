@@ -255,7 +255,7 @@ def test_proposals_are_the_most_frequent_first_and_each_phrase_once() -> None:
     assert got["phrase"].is_unique().all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=60), max_size=5))
 def test_whatever_strangers_write_a_draft_is_toml_that_loads(texts: list[str]) -> None:
     frame = pl.DataFrame({"reply": texts}, schema={"reply": pl.String})

@@ -32,14 +32,6 @@ LISTS: dict[str, tuple[str, Rows]] = {
             ("bounce", None, "550 5.1.1 no user\n  of that name here", 3),
         ],
     ),
-    "words above them": (
-        "What bounced:\n550 no\n550 none\n",
-        [
-            ("unreadable", None, "What bounced:", 1),
-            ("bounce", None, "550 no", 2),
-            ("bounce", None, "550 none", 3),
-        ],
-    ),
 }
 
 OUTLOOK = """\

@@ -313,7 +313,7 @@ def test_a_light_strike_keeps_no_heavy_one_from_counting() -> None:
     assert of(ANN, decide(bounces(day), replace(UNEVEN, threshold=3)))["verdict"] == "remove"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     strikes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=7),
     window=st.sampled_from([None, 15]),
@@ -670,7 +670,7 @@ FAIR = ("article", "careful", "two_strikes", "salesforce", "postmark", "ses")
 FORGIVING = ("article", "careful", "two_strikes", "phplist", "klaviyo")
 # A failure long before the others brings the share of those that bounced down, as Sympa has it.
 MONOTONOUS = tuple(name for name, policy in presets().items() if not policy.by_share)
-a_few = settings(max_examples=25, deadline=None)
+a_few = settings(max_examples=25)
 
 
 @a_few

@@ -355,7 +355,7 @@ cell = st.text(
 reply_text = st.lists(cell, min_size=1, max_size=3).map("\n".join)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     replies=st.lists(reply_text, min_size=1, max_size=6),
     columns=st.permutations(["email", "bounce reason", "created at", "note", "note", ""]),
@@ -426,7 +426,7 @@ WRAPPINGS: dict[str, Callable[[list[dict[str, str]]], str]] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     replies=st.lists(awkward, min_size=2, max_size=5),
     wrapping=st.sampled_from(list(WRAPPINGS)),
@@ -461,7 +461,7 @@ ACCOUNT = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     columns=st.permutations(list(ACCOUNT)),
     names=st.lists(st.sampled_from(["ann", "bob", "cid"]), min_size=1, max_size=4),
@@ -643,7 +643,7 @@ event_row = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(first=st.lists(event_row, max_size=12), second=st.lists(event_row, max_size=12))
 def test_rows_are_records_less_duplicates_and_each_known_event_is_there_once(
     first: list[tuple[str, ...]],

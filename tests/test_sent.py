@@ -89,7 +89,7 @@ def test_what_nobody_sent_makes_no_offender_and_no_alert() -> None:
     assert alerts(marked).is_empty()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(sent=st.sets(st.sampled_from(FRAME["recipient"].to_list())))
 def test_no_sent_list_removes_anybody_more(sent: set[str]) -> None:
     table = pl.DataFrame({"email": sorted(sent)}, {"email": pl.String})

@@ -284,9 +284,7 @@ def test_a_run_that_would_remove_too_many_writes_nothing(tmp_path: Path) -> None
 ADDRESSES = st.sets(st.sampled_from([f"{name}@example.org" for name in "abcdefgh"]))
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(last=ADDRESSES, now=ADDRESSES, service=st.sampled_from(sorted(SERVICES)))
 def test_added_and_kept_are_the_new_list_and_withdrawn_is_apart(
     last: set[str], now: set[str], service: str, tmp_path: Path

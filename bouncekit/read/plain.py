@@ -29,12 +29,13 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
     """The rows (columns of BOUNCES) of a text of replies or of a bounce; None if it is neither.
 
     A line that begins with a reply code, or with an address and a code, begins a reply; others go
-    on with the one above. What stands above the first reply is `unreadable`. A text that is not
-    such a list is a bounce if it quotes a reply and names a recipient.
+    on with the one above. A text whose first line begins none is a bounce if it quotes a reply and
+    names a recipient.
     """
     text = as_text(peek.head)
     lines = pl.Series([line for line in text.splitlines() if line.strip()], dtype=pl.String)
-    if 2 * lines.str.contains(_BEGINS).sum() > len(lines):
+    begins = lines.str.contains(_BEGINS)
+    if begins[0] and 2 * begins.sum() > len(lines):
         return in_batches(lambda: _listed(path, peek), pl.Schema(BOUNCES), "replies")
     if peek.whole and prose.quotes_reply(text):
         rows = parse_message(b"Return-Path: <>\n\n" + text.encode())
