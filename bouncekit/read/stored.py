@@ -8,19 +8,11 @@ import polars as pl
 
 from bouncekit.errors import BouncekitError
 from bouncekit.files import watched
-from bouncekit.read import (
-    DAMAGE,
-    Part,
-    is_known,
-    key,
-    marked,
-    options_of,
-    part_of_all,
-    together,
-    trouble,
-)
+from bouncekit.read import marked, options_of
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import Options
+from bouncekit.read.opening import DAMAGE, Part, part_of_all, together, trouble
+from bouncekit.read.overlap import is_known, key
 from bouncekit.read.reading import FILES, Account
 
 Progress = Callable[[int], None]  # told how many more rows were read

@@ -1,0 +1,187 @@
+"""Recognise files by their content and open each with the reader for its kind."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import polars as pl
+
+from bouncekit.errors import BouncekitError
+from bouncekit.read.archives import unzipped
+from bouncekit.read.containers import BINARY, kind_of
+from bouncekit.read.files import Found, NotOursError, Peek, peek
+from bouncekit.read.layouts import SAME_EVENT, Options
+from bouncekit.read.logs import READERS, read_log, server_of
+from bouncekit.read.mailbox import is_message
+from bouncekit.read.messages import read_messages
+from bouncekit.read.plain import read_plain
+from bouncekit.read.reading import DMARC
+from bouncekit.read.tables import bounces, open_table
+from bouncekit.schema import BOUNCES
+
+# What Polars says of a file it cannot read on: a first attempt that fails is made again record
+# by record, and only then the file is called damaged.
+DAMAGE = (pl.exceptions.PolarsError,)
+# What it says where the system, and not the file, is the trouble.
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one file holds, not collected yet."""
+
+    kind: str
+    name: str
+    frame: pl.LazyFrame
+    inferred: tuple[str, ...] = ()
+    same: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source -> Layout.same
+
+
+def together(found: list[Found], options: Options) -> Iterator[list[Found]]:
+    """Give each file alone, but neighbouring mails at once: they are read on all cores."""
+    for are_mails, files in groupby(found, key=lambda each: _is_plain_mail(each.path, options)):
+        neighbours = list(files)
+        yield from [neighbours] if are_mails else ([file] for file in neighbours)
+
+
+def _is_plain_mail(path: Path, options: Options) -> bool:
+    if path.is_dir() or options.source not in (None, "mail"):
+        return False
+    seen = peek(path)
+    return not seen.packing and is_message(seen.head)
+
+
+def collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
+    """The rows of a file, or of several mails; what Polars refuses is read again by records."""
+    try:
+        part = part_of_all(found, options)
+        return part, part.frame.collect(engine="streaming")
+    except DAMAGE:
+        pass
+    except OSError as error:
+        raise trouble(found[0].path, error) from None
+    try:
+        part = part_of_all(found, options, mended=True)
+        return part, part.frame.collect(engine="streaming")
+    except (*DAMAGE, OSError) as error:
+        raise trouble(found[0].path, error) from None
+
+
+def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -> Part:
+    """What a file holds, or several mails."""
+    if len(found) == 1:
+        return part_of(found[0], options, mended=mended)
+    paths = [file.path for file in found]
+    return Part("mail", "mail", read_messages(paths, verp_key=options.verp_key))
+
+
+def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
+    """What a file holds; an empty part of kind `skipped` if it is not ours and was not named."""
+    try:
+        return _opened(found.path, options, mended=mended)
+    except NotOursError:
+        if not found.named:
+            return Part("skipped", "", pl.LazyFrame(schema=BOUNCES))
+        if plain := _plain(found.path, options):
+            return plain
+        raise
+    except DAMAGE:
+        if mended:
+            raise
+        return part_of(found, options, mended=True)
+
+
+def trouble(path: Path, error: Exception, folder: Path | None = None) -> BouncekitError:
+    """Say why a file cannot be read, or what was read not be kept in a `folder`."""
+    told = _OF_SYSTEM.search(str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) and folder is not None:
+        return BouncekitError(
+            f"{folder.parent}: there is no room for what is read from {path} "
+            f"({os.strerror(number)}); make room, or set TMPDIR to another folder."
+        )
+    if number is not None:
+        return BouncekitError(
+            f"{path} cannot be read ({os.strerror(number)}): was it changed meanwhile?"
+        )
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, OSError):
+        return BouncekitError(f"{path} cannot be read ({reason}): was it changed meanwhile?")
+    return BouncekitError(f"{path} is damaged ({reason}): copy or export it again.")
+
+
+def _opened(path: Path, options: Options, *, mended: bool) -> Part:
+    """Recognise a file by its content and open it with the reader for its kind."""
+    if path.is_dir():
+        return Part("mail", "mail", read_messages(path, verp_key=options.verp_key))
+    seen = peek(path)
+    if not seen.head.strip():
+        raise NotOursError(f"{path} is empty: export it again.")
+    kind = kind_of(seen.head)
+    if kind == "zip":  # before all others: what is stored in it unpacked can be read as text
+        return _archive(path, options)
+    if options.source == "mail" or (options.source is None and is_message(seen.head)):
+        return Part("mail", "mail", read_messages(path, seen.packing, options.verp_key))
+    if kind not in BINARY and (server := _log_of(seen, options)):
+        log = read_log(server, path, seen, options)
+        return Part("log", log.server, log.frame, log.inferred)
+    if kind == "dmarc":
+        return Part(kind, DMARC, pl.LazyFrame(schema=BOUNCES))
+    if kind == "binary":
+        raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
+    table = open_table(kind, path, seen, mended=mended)
+    layout, frame, inferred = bounces(table, path, options)
+    if layout is None:
+        return Part(kind, "bouncekit", frame)
+    same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
+    return Part(kind, layout.service, frame, inferred, same)
+
+
+def _plain(path: Path, options: Options) -> Part | None:
+    """What a text holds that is no export: only of one that the user named, for many quote one."""
+    seen = peek(path)
+    if options.source or options.mapping or kind_of(seen.head) != "csv":
+        return None
+    frame = read_plain(path, seen)
+    return None if frame is None else Part("text", "text", frame)
+
+
+def _log_of(seen: Peek, options: Options) -> str | None:
+    """Give the server whose log a file is, by its lines or since the user says so."""
+    named = {server.lower(): server for server in READERS}
+    if options.source is not None:
+        return named.get(options.source.lower())
+    return None if options.mapping else server_of(seen.head)
+
+
+def _archive(path: Path, options: Options) -> Part:
+    """The files of a ZIP archive, read as if they lay in a folder of its name."""
+    parts, frames = [], [pl.DataFrame(schema=BOUNCES)]
+    same: dict[str, tuple[str, ...]] = {}
+    with unzipped(path) as members:
+        for name, place in members:
+            if _is_archive(place):  # each may hold a thousand times its size, and others
+                raise BouncekitError(
+                    f"{path} holds another archive, {name}: unpack it, and name what is in it."
+                )
+            part, frame = collected([Found(place, named=False)], options)
+            source = f"{path}/{name}"
+            if part.kind == "skipped":
+                continue
+            parts.append(part)
+            frames.append(frame.with_columns(source=pl.lit(source)))
+            for columns in part.same.values():
+                same[source] = columns
+    if not parts:
+        raise NotOursError(f"{path} holds no table, mail or log that bouncekit can read.")
+    names = ", ".join(dict.fromkeys(part.name for part in parts))
+    inferred = tuple(dict.fromkeys(what for part in parts for what in part.inferred))
+    return Part("zip", names, pl.concat(frames, how="diagonal").lazy(), inferred, same)
+
+
+def _is_archive(path: Path) -> bool:
+    return kind_of(peek(path).head) == "zip"
