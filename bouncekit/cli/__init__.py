@@ -1,0 +1,320 @@
+"""The command line: explain, codes, classify, decide, backtest, report, lab, rules."""
+
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bouncekit import endings
+from bouncekit.cli.inputs import brief, classified_parts, flat, in_utc, read_all, secret, stored
+from bouncekit.cli.options import AsOf, Exports, Map, PolicyName, Rules, Source, Zone
+from bouncekit.cli.rules import rules_app
+from bouncekit.cli.telling import (
+    LOUD_SHARE,
+    count_of,
+    in_pairs,
+    progress_of,
+    replayed,
+    say,
+    tell,
+    tell_unmatched,
+    verdicts,
+    warn_of,
+)
+from bouncekit.errors import BouncekitError
+
+if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
+    import polars as pl
+
+app = typer.Typer(
+    help="Why did it bounce, whose fault is it, and which addresses must come off the list?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(rules_app, name="rules")
+
+
+@app.command()
+def explain(
+    reply: Annotated[list[str], typer.Argument(help="The reply's text; quotes are not needed.")],
+    rules: Rules = None,
+) -> None:
+    """Say what one reply means, whose fault it is, and which words decided."""
+    from bouncekit.explain import explain as explained
+
+    # What is no text in the terminal's encoding reaches us as lone surrogates (PEP 383).
+    said = " ".join(reply).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    say(repr(explained(said, rules)))
+
+
+@app.command()
+def codes(
+    code: Annotated[str | None, typer.Argument(help="550 or 5.1.1; without it, all codes.")] = None,
+) -> None:
+    """Say what SMTP reply codes and enhanced status codes mean, and what to do about them."""
+    from bouncekit import codes as reference
+
+    if code is not None:
+        about = reference.describe(code)
+        say(f"{about.code}  {about.title}\n")
+        say(in_pairs(("meaning", about.meaning), ("who cares", about.who)))
+        say(in_pairs(("what to do", about.what_to_do), ("source", about.source)))
+        return
+    for row in reference.reply_codes().iter_rows(named=True):
+        say(f"{row['code']}    {row['meaning']}")
+    say("")
+    for row in reference.enhanced_codes().iter_rows(named=True):
+        say(f"{row['code']:<8}{row['name']}")
+    say("\nMore on one of them: bouncekit codes 550, bouncekit codes 5.1.1")
+
+
+@app.command()
+def classify(
+    exports: Exports,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A .parquet, .csv or .ndjson file.")
+    ],
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Read exports, classify each row, and write them all to one file."""
+    from bouncekit.classify import classify as classified
+    from bouncekit.drafts import whole_file
+    from bouncekit.files import watched, without_formulas
+
+    if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
+        raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
+    with stored(exports, source, tz, mapping) as account, whole_file(output) as draft:
+        with progress_of("rows classified") as progress:
+            frame = watched(classified(account.lazy, rules=rules), progress)
+            if output.suffix == ".parquet":
+                frame.sink_parquet(draft)
+            elif output.suffix == ".csv":
+                flat(without_formulas(frame)).sink_csv(draft)
+            else:
+                flat(frame).sink_ndjson(draft)
+        said, rows = str(account), account.rows
+    say(said)
+    tell(f"Wrote {rows:,} classified rows to {output}.")
+
+
+@app.command()
+def decide(
+    exports: Exports,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The removal list, a CSV file.")],
+    policy: PolicyName = "article",
+    service: Annotated[str, typer.Option(help="Whose import format to write.")] = "csv",
+    previous: Annotated[Path | None, typer.Option(help="The list before this one.")] = None,
+    as_of: AsOf = None,
+    guard: Annotated[
+        bool, typer.Option(help="Hold removals that rest on a provider's outage.")
+    ] = True,
+    sent: Annotated[
+        Path | None,
+        typer.Option(help="What was sent (recipients, message ids); what nobody sent won't count."),
+    ] = None,
+    verp_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
+        ),
+    ] = None,
+    hashes: Annotated[
+        Path | None,
+        typer.Option(help="Add the removed to this list of hashes, kept when the addresses go."),
+    ] = None,
+    hash_key: Annotated[
+        Path | None, typer.Option("--hash-key", help="A file with the key of these hashes.")
+    ] = None,
+    back: Annotated[
+        Path | None,
+        typer.Option("--bring-back", help="Where to list who was refused for an outage only."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Write the list even if it removes more than 30 % of all seen.")
+    ] = False,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Read exports, decide which addresses come off the list, and write the removal list."""
+    import polars as pl
+
+    from bouncekit.alerts import alerts, problems
+    from bouncekit.classify import classify as classified
+    from bouncekit.hashes import add_hashes
+    from bouncekit.history import last_event
+    from bouncekit.policy import decide_parts, find_policy
+    from bouncekit.run import run_facts
+    from bouncekit.sent import match_sent
+    from bouncekit.suppress import CHANGES, write_suppressions
+
+    if hashes is not None and hash_key is None:
+        raise BouncekitError("--hashes: say with --hash-key which file has the key.")
+    key_of_hashes = secret(hash_key)
+    chosen = find_policy(policy)
+    with ExitStack() as kept:
+        account = kept.enter_context(stored(exports, source, tz, mapping, secret(verp_key)))
+        bounces = classified(account.lazy, rules=rules)
+        if sent is not None:
+            bounces = match_sent(bounces, sent).lazy()
+        parts = kept.enter_context(classified_parts(bounces))
+        bounces = pl.concat(parts)
+        day = in_utc(as_of) or last_event(bounces)
+        with progress_of("addresses decided") as progress:
+            decisions = decide_parts(parts, chosen, day, guard, keep=brief(progress))
+        run = run_facts(
+            exports,
+            policy,
+            day,
+            guard=guard,
+            sent=sent,
+            rules=rules,
+            options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
+        )
+        if not force:
+            _refuse_to_empty(decisions, sent)
+        returning = None if back is None else _bring_back(bounces, day, previous, back)
+        change = write_suppressions(decisions, output, service, previous, run=run)
+        if hashes is not None and key_of_hashes is not None:
+            new = add_hashes(decisions, hashes, key_of_hashes)
+            tell(f"Added {count_of(new, 'hash', 'hashes')} to {hashes}.")
+        say(str(account))
+        if "unmatched" in bounces.collect_schema():
+            tell_unmatched(bounces)
+        say(verdicts(decisions))
+        if previous is not None:
+            counts = dict(change["change"].cast(str).value_counts().iter_rows())
+            say(", ".join(f"{counts.get(k, 0):,} {k}" for k in CHANGES) + ".")
+        tell(f"Wrote the removal list to {output}.")
+        if returning is not None:
+            tell(f"Wrote {count_of(returning, 'address', 'addresses')} to bring back to {back}.")
+        warn_of(decisions, problems(alerts(bounces, as_of=in_utc(as_of))))
+
+
+@app.command()
+def backtest(
+    exports: Exports,
+    policy: Annotated[
+        list[str], typer.Option("--policy", help="A policy's name or .toml file; repeat it.")
+    ],
+    truth: Annotated[
+        Path | None, typer.Option(help="A CSV of what the mailboxes were: recipient, state, until.")
+    ] = None,
+    guard: Annotated[bool, typer.Option(help="Let no removal rest on a provider's outage.")] = True,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Say what policies would have removed, saved and lost on the history in your exports."""
+    import polars as pl
+
+    from bouncekit.backtest import backtest as backtested
+    from bouncekit.classify import classify as classified
+
+    known = None
+    if truth is not None:
+        try:
+            known = pl.read_csv(truth)
+        except (OSError, pl.exceptions.PolarsError) as problem:
+            said = str(problem).splitlines()[0]
+            raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
+    reading = read_all(exports, source, tz, mapping)
+    table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
+    say(str(reading))
+    for row in table.iter_rows(named=True):
+        say(replayed(row))
+
+
+@app.command()
+def report(
+    exports: Exports,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The report's folder.")],
+    policy: PolicyName = "article",
+    mask: Annotated[bool, typer.Option(help="Show masked addresses only.")] = True,
+    source: Source = None,
+    tz: Zone = None,
+    mapping: Map = None,
+    rules: Rules = None,
+) -> None:
+    """Run the notebooks on your exports and write one folder to open in a browser."""
+    import json
+
+    from bouncekit.report import MANIFEST, usable, write_report
+
+    rules = usable(rules)  # a mistake in there is told before anything is read
+    reading = read_all(exports, source, tz, mapping)
+    say(str(reading))
+    page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
+    verdicts = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["verdicts"]
+    removed = count_of(verdicts.get("remove", 0), "address", "addresses")
+    tell(f"{removed} to remove: {output / 'remove.csv'} has them, with the reason for each.")
+    tell(f"Wrote the report: open {page} in a browser.")
+
+
+@app.command()
+def lab(
+    exports: Annotated[list[str] | None, typer.Argument(help="Exports to look at.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where your copies of the notebooks live.")] = Path(
+        "bouncekit-notebooks"
+    ),
+    rules: Rules = None,
+) -> None:
+    """Open JupyterLab on your own copies of the notebooks; what is there is never overwritten."""
+    from bouncekit.notebooks import all_notebooks
+    from bouncekit.report import open_lab, usable
+
+    rules = usable(rules)
+    kept = sum((folder / notebook.name).exists() for notebook in all_notebooks())
+    if kept and (exports or rules):
+        tell(
+            f"{folder}: {count_of(kept, 'notebook')} there already, left as before. Set EXPORT and "
+            "RULES there yourself, or choose another --folder."
+        )
+    if not exports:
+        say("No export given: the notebooks show a sample. Set EXPORT in each to your own files.")
+    open_lab(exports or [], folder, rules)
+
+
+def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
+    """Stop a run that would take too much of the list: if the list was seen, not bounces alone."""
+    from bouncekit.sent import sent_messages
+    from bouncekit.suppress import refuse_if_too_many
+
+    seen = decisions.height
+    if sent is not None:
+        table = sent_messages(sent)
+        if "recipient" in table.collect_schema().names():
+            seen = max(seen, int(table.collect()["recipient"].n_unique()))
+    elif decisions["last_delivery"].null_count() == decisions.height:
+        return  # no good address is in there: a share of it says nothing, a warning does
+    refuse_if_too_many(int((decisions["verdict"] == "remove").sum()), seen, LOUD_SHARE)
+
+
+def _bring_back(
+    bounces: "pl.LazyFrame", as_of: datetime | None, previous: Path | None, to: Path
+) -> int:
+    """Write who was refused for an outage only (of the last list, if any); say how many."""
+    from bouncekit.bring_back import bring_back
+    from bouncekit.drafts import whole_file
+    from bouncekit.files import without_formulas
+    from bouncekit.suppress import listed
+
+    removed = listed(previous) if previous is not None else None
+    found = bring_back(bounces, removed=removed, as_of=as_of)
+    with whole_file(to) as draft:
+        without_formulas(found).write_csv(draft)
+    return found.height
+
+
+def main() -> None:
+    """Run the command line; trouble that a user can mend is one sentence and exit code 2."""
+    endings.run(app)

@@ -1,0 +1,142 @@
+"""What the command line reads, and how it is kept while a run lasts."""
+
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bouncekit.cli.telling import count_of, progress_of, say, tell
+from bouncekit.errors import BouncekitError
+
+if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
+    from collections.abc import Callable, Iterator
+
+    import polars as pl
+
+    from bouncekit.read import Reading
+    from bouncekit.read.reading import Account
+
+
+def read_all(
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
+) -> "Reading":
+    """Read exports into memory."""
+    from bouncekit.read import load
+
+    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping), verp_key=verp_key)
+
+
+def secret(file: Path | None) -> bytes | None:
+    """Read a secret key from a file: on the command line others would see it."""
+    if file is None:
+        return None
+    try:
+        key = file.read_bytes().strip()
+    except OSError as problem:
+        raise BouncekitError(f"{file}: not readable ({problem.strerror}).") from None
+    if not key:
+        raise BouncekitError(f"{file}: holds no key; write a secret of 32 or more letters into it.")
+    return key
+
+
+@contextmanager
+def stored(
+    exports: list[str],
+    source: str | None,
+    tz: str | None,
+    mapping: list[str] | None,
+    verp_key: bytes | None = None,
+) -> "Iterator[Account]":
+    """Read exports into a temporary folder, for they may be larger than memory."""
+    from bouncekit.drafts import scratch
+    from bouncekit.read.stored import store
+
+    with scratch() as folder:
+        with progress_of("rows read") as progress:
+            account = store(
+                *exports,
+                folder=folder,
+                source=source,
+                tz=tz,
+                mapping=_mapping(mapping),
+                verp_key=verp_key,
+                progress=progress,
+            )
+        yield account
+
+
+@contextmanager
+def classified_parts(bounces: "pl.LazyFrame") -> "Iterator[list[pl.LazyFrame]]":
+    """Classify rows into parts that share no recipient, without what only their reader needs."""
+    from bouncekit.buckets import in_parts
+    from bouncekit.files import watched
+
+    lean = bounces.drop("source", "line", "source_class", "final_recipient")
+    with ExitStack() as kept:
+        with progress_of("rows classified") as progress:
+            parts = kept.enter_context(in_parts(watched(lean, progress)))
+        yield parts
+
+
+def brief(progress: "Callable[[int], None]") -> "Callable[[pl.DataFrame], pl.DataFrame]":
+    """Keep the words of removals only: a list holds no others, and those of all take much room."""
+    import polars as pl
+
+    words = ("because", "reply", "rule", "enhanced_code")
+
+    def brief(decisions: pl.DataFrame) -> pl.DataFrame:
+        progress(decisions.height)
+        return decisions.with_columns(pl.when(pl.col("verdict") == "remove").then(pl.col(words)))
+
+    return brief
+
+
+def read_replies(
+    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+) -> "pl.DataFrame":
+    """Read exports, or plain tables of replies where there are no addresses; tell what was read."""
+    import polars as pl
+
+    from bouncekit.own_rules import replies
+    from bouncekit.read.files import NotOursError
+
+    try:
+        reading = read_all(exports, source, tz, mapping)
+    except NotOursError:
+        heading = (_mapping(mapping) or {}).get("reply")
+        tables = [replies(export, heading) for export in exports]
+        if any(table is None for table in tables):
+            raise
+        frame = pl.concat(table for table in tables if table is not None)
+        tell(f"Read {count_of(frame.height, 'reply', 'replies')} without addresses.")
+        return frame
+    say(str(reading))
+    return reading.frame
+
+
+def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
+    """Take `recipient=Mail` apart."""
+    for pair in pairs or []:
+        if "=" not in pair:
+            raise BouncekitError(
+                f"--map {pair}: write the column, '=', and the heading: --map recipient=Mail."
+            )
+    return dict(pair.split("=", 1) for pair in pairs) if pairs else None
+
+
+def in_utc(day: datetime | None) -> datetime | None:
+    """Give a day as a user writes it, taken as UTC."""
+    from datetime import UTC
+
+    return day and day.replace(tzinfo=UTC)
+
+
+def flat(frame: "pl.LazyFrame") -> "pl.LazyFrame":
+    """Turn what CSV has no word for into text: durations become seconds."""
+    import polars as pl
+
+    return frame.with_columns(pl.col(pl.Duration).dt.total_seconds())
