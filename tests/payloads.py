@@ -85,9 +85,9 @@ TERMINAL = {
     "null": "550\x00no",
 }
 PATHS = {
-    "up": "../../../../tmp/taken",
+    "up": "../../../../srv/taken",
     "up on Windows": "..\\..\\..\\taken",
-    "from the root": "/tmp/taken",
+    "from the root": "/srv/taken",
     "drive": "C:\\taken",
     "pattern": "*[!a]?.csv",
     "option": "--help",

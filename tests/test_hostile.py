@@ -246,7 +246,7 @@ def test_a_member_of_an_archive_cannot_leave_its_folder(tmp_path: Path) -> None:
     found = load(place / "export.zip")
     assert found.frame.height == len(names) - 3  # what begins with a dot is hidden
     assert sorted(tmp_path.rglob("*")) == before
-    assert not Path("/tmp/taken").exists()
+    assert not Path("/srv/taken").exists()
 
 
 def test_a_manifest_cannot_have_files_deleted(decisions: pl.DataFrame, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
     text = as_text(peek.head)
     lines = pl.Series([line for line in text.splitlines() if line.strip()], dtype=pl.String)
     begins = lines.str.contains(_BEGINS)
-    if begins[0] and 2 * begins.sum() > len(lines):
+    if begins.head(1).any() and 2 * begins.sum() > len(lines):
         return in_batches(lambda: _listed(path, peek), pl.Schema(BOUNCES), "replies")
     if peek.whole and prose.quotes_reply(text):
         rows = parse_message(b"Return-Path: <>\n\n" + text.encode())
