@@ -383,6 +383,11 @@ def test_long_streaks_share_a_bar_and_lose_no_address() -> None:
     ]
 
 
+def test_the_funnel_is_the_same_whatever_the_order_of_its_rows() -> None:
+    rows = [("remove", "moved", 7), ("keep", "greylisted", 90), ("remove", "unknown_user", 8)]
+    assert spec("funnel", frame("funnel", *rows)) == spec("funnel", frame("funnel", *rows[::-1]))
+
+
 def test_mailings_stand_in_the_order_of_the_frame() -> None:
     mailings = [("zebra", 100, 7, 0.07), ("ant", 100, 1, 0.01)]
     chart = spec("bounce_rate", frame("bounce_rate", *mailings))

@@ -174,12 +174,12 @@ ERRORS: dict[str, tuple[str, Callable[[], Iterator[bytes]], str]] = {
     "JSON 100,000 deep": (
         "x.json",
         lambda: iter([b"[" * 100_000 + b"]" * 100_000]),
-        "this is not JSON (too deep)",
+        "this is not JSON (too deep",
     ),
     "objects 100,000 deep": (
         "x.json",
         lambda: iter([b'{"a":' * 100_000 + b"1" + b"}" * 100_000]),
-        "this is not JSON (too deep)",
+        "this is not JSON (too deep",
     ),
 }
 ROWS: dict[str, tuple[str, Callable[[], Iterator[bytes]], dict[str, int]]] = {

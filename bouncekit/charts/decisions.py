@@ -31,7 +31,7 @@ def funnel(frame: pl.DataFrame) -> alt.LayerChart:
     needed = {"verdict": TEXT, "recipients": NUMBER}
     by_category = "category" in frame.columns
     data = finished(frame, "funnel", needed | ({"category": TEXT} if by_category else {}))
-    data = summed(data, "recipients")
+    data = summed(data, "recipients").sort(pl.exclude("recipients"))
     kept = data.filter(pl.col("verdict") == "keep")["recipients"].sum()
     acted = data.filter(pl.col("verdict").is_in(ACTED_ON))
     if by_category:
