@@ -10,7 +10,7 @@ report: $(READY)  ## the main job on the sample data: report/index.html and repo
 	$(BIN)/bouncekit report data/newsletter.csv.zst -o report
 
 lab: $(READY)  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
 test: $(READY)  ## every check: style, types, tests, doctests, README and notebooks
 	$(BIN)/ruff check .

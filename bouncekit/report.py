@@ -77,7 +77,8 @@ def open_lab(exports: list[str], folder: Path, rules: str | PathLike[str] | None
     paths = [str(Path(export).resolve()) for export in exports]
     notebooks.copy_to(folder, paths, rules)
     try:
-        subprocess.run([sys.executable, "-m", "jupyterlab", str(folder)], check=False)
+        quiet = "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"  # asks nobody
+        subprocess.run([sys.executable, "-m", "jupyterlab", quiet, str(folder)], check=False)
     except KeyboardInterrupt:
         return
 
