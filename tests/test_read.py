@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read import load, read, scan
 from bouncekit.read.guess import guess
 from bouncekit.read.layouts import layouts
-from bouncekit.read.times import instant, typed_forms
+from bouncekit.read.times import instant, typed_forms, usual_time
 from bouncekit.schema import BOUNCES, EVENTS
 
 MAIL = (
@@ -327,6 +327,28 @@ def test_a_time_is_read_in_any_shape_exports_write(cell: str) -> None:
     cells = pl.Series([cell])
     time = cells.to_frame("cell").select(instant(pl.col("cell"), typed_forms(cells))).item()
     assert time == TIMES[cell]
+
+
+STAMPS = st.builds(
+    "{:%Y-%m-%d}{}{:%H:%M:%S}{}{}".format,
+    st.dates(date(1000, 1, 1)),
+    st.sampled_from("T "),
+    st.times(),
+    st.one_of(st.just(""), st.from_regex(r"\A\.[0-9]{1,9}\Z")),
+    st.sampled_from(["", "Z", "+0000", "+02:00", "-0330", "+00:00"]),
+)
+
+
+@given(st.lists(st.one_of(STAMPS, st.text(max_size=30)), min_size=1, max_size=5), st.integers(0))
+def test_what_is_read_by_its_shape_is_read_alike_without(cells: list[str], which: int) -> None:
+    frame = pl.DataFrame({"cell": cells})
+    sample = frame["cell"].gather([which % len(cells)])
+    for zone in ("UTC", "Europe/Berlin"):
+        usual = usual_time(pl.col("cell"), sample, zone=zone)
+        times = frame.select(usual=usual, full=instant(pl.col("cell"), zone=zone)).drop_nulls(
+            "usual"
+        )
+        assert times["usual"].to_list() == times["full"].to_list()
 
 
 def test_slashed_dates_are_read_in_the_order_their_column_proves(tmp_path: Path) -> None:

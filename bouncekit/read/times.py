@@ -1,6 +1,8 @@
 """Read the times exports write: epochs, ISO 8601, RFC 2822 and dates people type."""
 
+import re
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import product
 
 import polars as pl
@@ -13,10 +15,15 @@ SAMPLE_CELLS = 200
 # the time, and are read apart.
 QUICK = {19: "%Y-%m-%dT%H:%M:%S", 20: "%Y-%m-%dT%H:%M:%SZ"}
 USUAL = (
-    *(form.replace("T", t) for form in QUICK.values() for t in "T "),
     *("%Y-%m-%dT%H:%M:%S%.fZ", "%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S UTC"),
 )
 FULL = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f")
+# ISO 8601 in its parts: with as many digits and with the offset spelled out in the format, it is
+# read as quickly as one to the second.
+SHAPE = (
+    r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?(Z|[+-]\d\d:?\d\d)?$"
+)
+OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)$")
 STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d"
 YEAR = r"(?:^|\D)(?:19|20)\d\d"
 SLASHED = r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}"
@@ -78,7 +85,8 @@ def usual_time(cell: pl.Expr, sample: pl.Series, *, zone: str = "UTC") -> pl.Exp
     >>> pl.select(usual_time(pl.lit("2024-01-31T12:05:00Z"), cells)).item().isoformat()
     '2024-01-31T12:05:00+00:00'
     """
-    readers = [lambda text, form=form: _parsed(text, form, zone) for form in USUAL]
+    forms = (*_stamp_forms(sample), *USUAL)
+    readers = [lambda text, form=form: _parsed(text, form, zone) for form in forms]
     for reader in (*readers, _epoch):
         if (
             2 * sample.to_frame("cell").select(reader(pl.col("cell")).count()).item()
@@ -86,6 +94,20 @@ def usual_time(cell: pl.Expr, sample: pl.Series, *, zone: str = "UTC") -> pl.Exp
         ):
             return reader(cell)
     return pl.lit(None, Time)
+
+
+def _stamp_forms(sample: pl.Series) -> list[str]:
+    """The formats of the ISO 8601 times of a sample, its digits and offsets spelled out."""
+    between, fraction, offset = (sample.str.extract(SHAPE, group) for group in (1, 2, 3))
+    forms = pl.select(
+        pl.format(
+            "%Y-%m-%d{}%H:%M:%S{}{}",
+            between,
+            pl.format(".%{}f", fraction.str.len_bytes()).fill_null(""),
+            offset.fill_null(""),
+        )
+    )
+    return forms.to_series().drop_nulls().unique(maintain_order=True).to_list()
 
 
 def typed_forms(cells: pl.Series, *, day_first: bool | None = None) -> tuple[str, ...]:
@@ -169,6 +191,10 @@ def _parsed(text: pl.Expr, form: str, zone: str) -> pl.Expr:
     time = text.str.strptime(pl.Datetime("us"), form, strict=False)
     if any(mark in form for mark in ("%z", "%:z", "%#z")):
         return time.dt.convert_time_zone("UTC")
+    if offset := OFFSET.search(form):
+        sign, hours, minutes = offset.groups()
+        ahead = int(f"{sign}1") * timedelta(hours=int(hours), minutes=int(minutes))
+        return time.dt.replace_time_zone("UTC") - ahead
     if zone == "UTC" or form.endswith(("Z", "GMT", "UTC")):
         return time.dt.replace_time_zone("UTC")
     # An hour the clocks skip never was (null); of one they repeat the first is taken.
