@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from bouncekit.read.batches import rest, unless
+from bouncekit.batches import rest, unless
 from bouncekit.schema import EVENTS
 
 # What a word may stand for: an event, or "none" of delivery.

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from bouncekit.batches import where
 from bouncekit.errors import BouncekitError
-from bouncekit.read.batches import where
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
+from bouncekit.batches import rest, where
 from bouncekit.files import with_formulas
 from bouncekit.read import cells
-from bouncekit.read.batches import rest, where
 from bouncekit.read.bounds import check_columns
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel

@@ -14,15 +14,11 @@ SAMPLE_CELLS = 200
 # ISO 8601 to the second by its length in bytes: fractions and offsets cost chrono five times
 # the time, and are read apart.
 QUICK = {19: "%Y-%m-%dT%H:%M:%S", 20: "%Y-%m-%dT%H:%M:%SZ"}
-USUAL = (
-    *("%Y-%m-%dT%H:%M:%S%.fZ", "%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S UTC"),
-)
+USUAL = (*("%Y-%m-%dT%H:%M:%S%.fZ", "%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S UTC"),)
 FULL = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f")
 # ISO 8601 in its parts: with as many digits and with the offset spelled out in the format, it is
 # read as quickly as one to the second.
-SHAPE = (
-    r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?(Z|[+-]\d\d:?\d\d)?$"
-)
+SHAPE = r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?(Z|[+-]\d\d:?\d\d)?$"
 OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)$")
 STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d"
 YEAR = r"(?:^|\D)(?:19|20)\d\d"
