@@ -39,6 +39,11 @@ _ESCAPES = _escapes()
 _ESCAPED = r"&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
 _SOFT_BREAK = r"=\r?\n"
 _BASE64_WORD = r"=\?(?i:utf-8|us-ascii)\?[bB]\?([A-Za-z0-9+/=]+)\?="
+# What is declared as UTF-8 and is none cannot be cast: its bytes, as hexadecimal digits.
+_UTF_8 = (
+    r"^((?:[0-7].|(?:c[2-9a-f]|d.|e0[ab].|e[1-9a-cef][89ab].|ed[89].|f0[9ab].[89ab]."
+    r"|f[1-3][89ab].[89ab].|f48.[89ab].)[89ab].)+)$"
+)
 _QUOTED_WORD = r"=\?[A-Za-z0-9-]+\?[qQ]\?([^?]*)\?="
 
 
@@ -61,8 +66,9 @@ def unescaped(reply: pl.Expr) -> pl.Expr:
 def _words_decoded(text: pl.Expr) -> pl.Expr:
     """Decode the encoded words of RFC 2047: base64 (UTF-8 only), and the letter Q's underscores."""
     data = text.str.extract_all(_BASE64_WORD)
-    bare = pl.element().str.extract(_BASE64_WORD).str.decode("base64", strict=False)
-    decoded = data.list.eval(bare.cast(pl.String, strict=False)).list.join(" ", ignore_nulls=True)
+    octets = pl.element().str.extract(_BASE64_WORD).str.decode("base64", strict=False)
+    letters = octets.bin.encode("hex").str.extract(_UTF_8).str.decode("hex").cast(pl.String)
+    decoded = data.list.eval(letters).list.join(" ", ignore_nulls=True)
     return (
         pl.when(data.list.len() > 0)
         .then(pl.concat_str(text.str.replace_all(_BASE64_WORD, " "), decoded).str.strip_chars())

@@ -305,8 +305,28 @@ def test_what_stands_beside_a_reply_does_not_decide(replies: list[str | None]) -
     assert_frame_equal(classify(frame), pl.concat(alone))
 
 
+ENCODED_WORD = st.builds(
+    lambda octets, after: f"=?utf-8?B?{b64encode(octets).decode()}{after}", st.binary(), st.text()
+) | st.builds("=?UTF-8?{}?{}?=".format, st.sampled_from("bq"), st.text())
+
+
+@pytest.mark.parametrize(
+    ("octets", "wanted"),
+    [
+        (b"user unknown", "unknown_user"),
+        ("Postfach überfüllt".encode(), "mailbox_full"),
+        ("Postfach überfüllt".encode("latin-1"), "unclassified"),
+        (b"\xff user unknown", "unclassified"),
+    ],
+)
+def test_a_reply_in_an_encoded_word_is_read_if_it_is_what_it_says(
+    octets: bytes, wanted: str
+) -> None:
+    assert category(f"=?utf-8?B?{b64encode(octets).decode()}?=") == wanted
+
+
 @settings(max_examples=30)
-@given(st.lists(st.none() | st.text() | REPLY, max_size=50))
+@given(st.lists(st.none() | st.text() | REPLY | ENCODED_WORD, max_size=50))
 def test_any_text_has_a_category_and_its_fault(replies: list[str | None]) -> None:
     got = classify(pl.DataFrame({"reply": replies}, schema={"reply": pl.String}))
     assert got.height == len(replies)
