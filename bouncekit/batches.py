@@ -11,6 +11,19 @@ import polars as pl
 Reader = Callable[..., pl.Expr]
 
 
+def by_batch(cell: pl.Expr, read: Callable[[pl.Series], pl.Series], dtype: pl.DataType) -> pl.Expr:
+    """What `read` makes of a batch of cells: for what depends on each cell alone."""
+    return cell.map_batches(read, return_dtype=dtype, is_elementwise=True)
+
+
+def looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
+    """The value in a row of a column; null of null.
+
+    `replace_strict` would do it without Python, and would hold all rows of a stream in memory.
+    """
+    return by_batch(number, column.gather, column.dtype)
+
+
 def only(
     condition: pl.Expr, cells: Sequence[pl.Expr], reader: Reader, dtype: pl.DataType
 ) -> pl.Expr:
@@ -27,6 +40,23 @@ def only(
         return _read(chosen, given, reader, dtype)
 
     return pl.map_batches([condition, *cells], read, return_dtype=dtype, is_elementwise=True)
+
+
+def each_once(cell: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
+    """What `reader` makes of cells, each different one of a batch being read once; null of null.
+
+    >>> frame = pl.DataFrame({"number": [3, None, 3]})
+    >>> halved = each_once(pl.col("number"), lambda n: n / 2, pl.Float64())
+    >>> frame.select(halved).to_series().to_list()
+    [1.5, None, 1.5]
+    """
+
+    def read(cells: pl.Series) -> pl.Series:
+        frame = cells.to_frame("cell")
+        known = frame.unique().with_columns(found=reader(pl.col("cell")).cast(dtype))
+        return frame.join(known, on="cell", how="left", maintain_order="left")["found"]
+
+    return by_batch(cell, read, dtype)
 
 
 def rest(done: pl.Expr, cells: Sequence[pl.Expr], full: Reader, dtype: pl.DataType) -> pl.Expr:
@@ -71,7 +101,9 @@ def _read(
     few = pl.DataFrame([part.alias(n) for part, n in zip(given, names, strict=True)]).filter(chosen)
     if few.is_empty():
         return pl.Series([None], dtype=dtype).new_from_index(0, len(chosen))
-    found = few.with_columns(found=reader(*map(pl.col, names)).cast(dtype))["found"]
+    found = (
+        few.lazy().with_columns(found=reader(*map(pl.col, names)).cast(dtype)).collect()["found"]
+    )
     place = chosen.to_frame("chosen").select(pl.when("chosen").then(pl.col("chosen").cum_sum() - 1))
     return found.gather(place.to_series())
 

@@ -10,6 +10,7 @@ import polars as pl
 from bouncekit import details
 from bouncekit import reply as reply_text
 from bouncekit import rules as knowledge
+from bouncekit.batches import Reader, by_batch, each_once, looked_up, only, rest
 from bouncekit.errors import BouncekitError
 from bouncekit.rules import Rules
 from bouncekit.schema import (
@@ -19,7 +20,9 @@ from bouncekit.schema import (
     NO_FAILURE,
     Category,
     Certainty,
+    Event,
     Fault,
+    Listed,
 )
 
 # A receiver that refuses before RCPT TO (RFC 5321 §3.3) has not heard of any recipient: what it
@@ -54,8 +57,14 @@ _SAID = pl.Struct(
     }
 )
 
+# The reply to a message that was taken has its codes in front, and says nothing else of interest.
+_TAKEN = r"^(?<reply_code>2[0-9][0-9])[ -](?:(?<enhanced_code>2\.[0-9]\.[0-9]{1,3})\s)?"
+# Wordings whose reading is kept from batch to batch.
+MOST_WORDINGS = 20_000
+
+_NO_FAILURE = pl.Series(NO_FAILURE, dtype=Event)
 _REPLY = pl.col("reply")
-_TEXT = pl.col("_text")  # the reply, lowered
+_EVENT, _IS_FAILURE = pl.col("_event"), pl.col("_is_failure")
 
 
 @overload
@@ -121,11 +130,13 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
     return (
         lazy.drop([name for name in CLASSIFICATION if name in names])
         .with_columns(pl.lit(None, BOUNCES[name]).alias(name) for name in absent)
-        .with_columns(_text=reply_text.lowered(_REPLY))
+        .with_columns(_event=pl.col("event").cast(Event, strict=False))
+        .with_columns(_is_failure=~_EVENT.is_in(_NO_FAILURE.implode()).fill_null(False))
+        .with_columns(_taken=pl.when(~_IS_FAILURE).then(_REPLY).str.extract_groups(_TAKEN))
         .with_columns(_said=_said(rules))
         .with_columns(
-            _filled("reply_code", names, pl.col("_said").struct.field("reply_code")),
-            _filled("enhanced_code", names, pl.col("_said").struct.field("enhanced_code")),
+            _filled("reply_code", names, _code("reply_code")),
+            _filled("enhanced_code", names, _code("enhanced_code")),
             _phrase=pl.col("_said").struct.field("phrase"),
         )
         .with_columns(_by_code=_by_code(rules), permanent=_permanent())
@@ -137,53 +148,90 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
             retry_after=pl.col("_said").struct.field("retry_after"),
             provider=_provider(),
             conflict=_conflict(rules),
-            size_limit=details.size_limit(_where("category", ["message_too_large"])),
-            sending_ip=_filled("sending_ip", names, details.named_ip(_where("fault", ["sender"]))),
+            size_limit=_of(
+                pl.col("category") == "message_too_large", details.size_limit, pl.Int64()
+            ),
+            sending_ip=_filled(
+                "sending_ip", names, _of(pl.col("fault") == "sender", details.named_ip, pl.String())
+            ),
         )
-        .with_columns(listed=details.listed(_REPLY, pl.col("blocklist")))
-        .drop("_text", "_said", "_phrase", "_by_code", "_evidence", "_reading", *absent)
+        .with_columns(listed=_listed())
+        .drop(
+            "_event",
+            "_is_failure",
+            "_taken",
+            "_said",
+            "_phrase",
+            "_by_code",
+            "_evidence",
+            "_reading",
+        )
+        .drop(absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
 
 
+def _of(condition: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
+    """Read something in the replies of some rows only."""
+    return only(condition, [_REPLY], reader, dtype)
+
+
 def _said(rules: Rules) -> pl.Expr:
-    """Give what each text says, as a struct of the fields of `_SAID`.
+    """Give what each text says, as a struct of the fields of `_SAID`; null of what was taken."""
+    read = _reader_of_wordings(rules)
 
-    A million replies have a few thousand wordings: each is read once, wherever it stands in the
-    batch. The batches of a lazy frame are some 100,000 rows.
+    def said(reply: pl.Expr) -> pl.Expr:
+        return by_batch(reply_text.masked(reply), read, _SAID)
+
+    return _of(pl.col("_taken").struct.field("reply_code").is_null(), said, _SAID)
+
+
+def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
+    """Read each wording once: a million replies have a few thousand.
+
+    The batches of a lazy frame are some 100,000 rows, so what one has told serves the next.
     """
-    wordings = reply_text.wording_of(_TEXT)
-    return wordings.map_batches(_each_once(rules), return_dtype=_SAID, is_elementwise=True)
+    known = [_read(pl.DataFrame({"wording": []}, schema={"wording": pl.String}), rules)]
 
-
-def _each_once(rules: Rules) -> Callable[[pl.Series], pl.Series]:
     def read(wordings: pl.Series) -> pl.Series:
-        wording = wordings.rename("wording").to_frame()
-        said = (
-            wording.lazy()
-            .unique()
-            .pipe(_with_codes)
-            .with_columns(
-                retry_after=reply_text.retry_after_of(pl.col("wording")),
-                words=reply_text.words_of(pl.col("wording")),
-            )
-            .with_columns(before_rcpt=pl.col("words").str.contains(_BEFORE_RCPT))
-            .collect()
+        wording = wordings.to_frame("wording")
+        (before,) = known
+        said = pl.concat(
+            [before, _read(wording.unique().join(before, on="wording", how="anti"), rules)]
         )
-        said = said.with_columns(phrase=rules.phrase_in(said["words"]))
+        known[0] = said.head(MOST_WORDINGS)
         each = wording.join(said, on="wording", how="left", maintain_order="left")
         return each.select(pl.struct(list(_SAID.to_schema()))).to_series()
 
     return read
 
 
+def _read(wordings: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Add the fields of `_SAID` to a frame of different wordings."""
+    text = pl.col("text")
+    said = (
+        wordings.lazy()
+        .with_columns(text=pl.col("wording").str.to_lowercase())
+        .pipe(_with_codes)
+        .with_columns(retry_after=reply_text.retry_after_of(text), words=reply_text.words_of(text))
+        .with_columns(before_rcpt=pl.col("words").str.contains(_BEFORE_RCPT))
+        .collect()
+    )
+    return said.with_columns(phrase=rules.phrase_in(said["words"])).drop("text", "words")
+
+
+def _code(name: str) -> pl.Expr:
+    said, taken = (pl.col(column).struct.field(name) for column in ("_said", "_taken"))
+    return pl.coalesce(said, taken.cast(BOUNCES[name]))
+
+
 def _with_codes(lazy: pl.LazyFrame) -> pl.LazyFrame:
-    """Read the codes of a `wording`; one that has its code is not looked at again."""
+    """Read the codes of a `text`; one that has its code is not looked at again."""
     codes = {"reply_code": reply_text.REPLY_CODE, "enhanced_code": reply_text.ENHANCED_CODE}
     for name, patterns in codes.items():
         lazy = lazy.with_columns(pl.lit(None, pl.String).alias(name))
         for pattern in patterns:
-            unread = pl.when(pl.col(name).is_null()).then("wording")
+            unread = pl.when(pl.col(name).is_null()).then("text")
             lazy = lazy.with_columns(pl.coalesce(name, unread.str.extract(pattern)))
     return lazy.with_columns(
         pl.col("reply_code").cast(pl.Int16), reply_text.dotted(pl.col("enhanced_code"))
@@ -198,11 +246,11 @@ def _filled(name: str, names: list[str], found: pl.Expr) -> pl.Expr:
 def _evidence(rules: Rules) -> pl.Expr:
     """Give the number of what decides: exact words, exact codes, vague words, then codes."""
     phrase = pl.col("_phrase")
-    vague = pl.when(phrase >= rules.vague_from).then(_looked_up(phrase, rules.evidence["because"]))
+    vague = pl.when(phrase >= rules.vague_from).then(looked_up(phrase, rules.evidence["because"]))
     code = pl.col("enhanced_code")
     code_and_words = pl.concat_str(code, vague, separator=" ")
     decides = pl.coalesce(
-        _number(pl.col("event").cast(pl.String), rules, "event"),
+        _number(_EVENT.cast(pl.String), rules, "event"),
         _number(code_and_words, rules, "outranking"),
         pl.when(phrase.is_null() | (phrase >= rules.vague_from)).then(
             _number(code, rules, "outranking")
@@ -211,7 +259,7 @@ def _evidence(rules: Rules) -> pl.Expr:
         _number(pl.col("source_class").str.to_lowercase(), rules, "class"),
         "_by_code",
     )
-    return pl.when(_is_failure()).then(decides)
+    return pl.when(_IS_FAILURE).then(decides)
 
 
 def _by_code(rules: Rules) -> pl.Expr:
@@ -226,11 +274,7 @@ def _by_code(rules: Rules) -> pl.Expr:
 def _number(key: pl.Expr, rules: Rules, kind: str) -> pl.Expr:
     numbers = rules.numbers(kind)
     place = key.cast(pl.Enum(list(numbers)), strict=False).to_physical()
-    return _looked_up(place, pl.Series(numbers.values(), dtype=pl.UInt32))
-
-
-def _is_failure() -> pl.Expr:
-    return ~pl.col("event").cast(pl.String).is_in(NO_FAILURE).fill_null(False)
+    return looked_up(place, pl.Series(numbers.values(), dtype=pl.UInt32))
 
 
 def _readings(rules: Rules) -> pl.DataFrame:
@@ -260,11 +304,11 @@ def _reading(rules: Rules) -> pl.Expr:
     said for now only, is no unknown user (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
-    may_turn = _looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)))
+    may_turn = looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)))
     of_sender = may_turn & (
         pl.col("_said").struct.field("before_rcpt") | pl.col("enhanced_code").is_in(_SENDER_CODES)
     )
-    is_user = _looked_up(evidence, category == "unknown_user")
+    is_user = looked_up(evidence, category == "unknown_user")
     for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()
     rows = pl.lit(rules.evidence.height, pl.UInt32)
     return (
@@ -280,10 +324,10 @@ def _cause(rules: Rules) -> list[pl.Expr]:
     """Look up what the deciding evidence says."""
     readings = _readings(rules)
     category, fault, certainty, because, rule = (
-        _looked_up(pl.col("_reading"), readings[name]).alias(name)
+        looked_up(pl.col("_reading"), readings[name]).alias(name)
         for name in ("category", "fault", "certainty", "because", "rule")
     )
-    unclassified = pl.when(_is_failure()).then(pl.lit("unclassified", Category))
+    unclassified = pl.when(_IS_FAILURE).then(pl.lit("unclassified", Category))
     return [
         pl.coalesce(category, unclassified),
         fault.fill_null(pl.lit("none", Fault)),
@@ -291,11 +335,6 @@ def _cause(rules: Rules) -> list[pl.Expr]:
         because,
         rule,
     ]
-
-
-def _looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
-    """Give the value in a row of a column. (`replace_strict` would hold all rows in memory.)"""
-    return number.map_batches(column.gather, return_dtype=column.dtype, is_elementwise=True)
 
 
 def _permanent() -> pl.Expr:
@@ -311,39 +350,57 @@ def _conflict(rules: Rules) -> pl.Expr:
     category = rules.evidence["category"]
     blames = category.replace_strict(FAULT_OF) == "recipient"
     is_exact = category != "policy_refused"
-    by_code = _looked_up(pl.col("_by_code"), blames.set(~is_exact, None))
+    by_code = looked_up(pl.col("_by_code"), blames.set(~is_exact, None))
     by_text = (pl.col("certainty") == "text") & (pl.col("fault") != "none")
     return (by_text & (by_code != (pl.col("fault") == "recipient"))).fill_null(False)
 
 
 def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
-    """Give the name of the first entry whose words stand in the text, as words begin."""
-    beginnings = [
-        (edge + word, name)
-        for name, entry in entries.items()
-        for word in entry
-        for edge in (_EDGES if word[0].isalnum() else ("",))
-    ]
-    words, names = (list(column) for column in zip(*beginnings, strict=True))
-    anywhere = "|".join(re.escape(word) for entry in entries.values() for word in entry)
-    named = pl.when(text.str.contains(anywhere)).then(pl.lit(" ") + text)
-    return _looked_up(knowledge.first_of(named, words), pl.Series(names))
+    """Give the name of the first entry whose words stand in the lowered text, as words begin."""
+    words = [word for entry in entries.values() for word in entry]
+
+    def name(texts: pl.Series) -> pl.Series:
+        # Each word has many beginnings, and few words are met.
+        met = set(texts.str.extract_many(words, overlapping=True).explode())
+        beginnings = {
+            edge + word: name
+            for name, entry in entries.items()
+            for word in entry
+            if word in met
+            for edge in (_EDGES if word[0].isalnum() else ("",))
+        }
+        first = knowledge.first_of(pl.lit(" ") + pl.col("text"), list(beginnings))
+        place = texts.to_frame("text").select(first).to_series()
+        return pl.Series(list(beginnings.values()), dtype=pl.String).gather(place)
+
+    may_name = text.str.contains("|".join(map(re.escape, words)))
+    return only(may_name, [text], lambda text: by_batch(text, name, pl.String()), pl.String())
 
 
 def _provider() -> pl.Expr:
     """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
+
+    def named(text: pl.Expr) -> pl.Expr:
+        return _named(text, knowledge.providers())
+
+    def of_domain(domain: pl.Expr) -> pl.Expr:
+        return named(domain.str.extract("(@[^@]*)$").str.to_lowercase())
+
+    recipient = pl.col("recipient")
+    domain = recipient.str.slice(recipient.str.find("@", literal=True))
     host = pl.col("remote_mta").str.to_lowercase()
-    domain = pl.col("recipient").str.extract("(@[^@]*)$").str.to_lowercase()
-    providers = knowledge.providers()
-    return pl.coalesce(_named(source, providers) for source in (host, domain, _TEXT))
+    known = pl.coalesce(
+        each_once(host, named, pl.String()), each_once(domain, of_domain, pl.String())
+    )
+    return rest(known, [_REPLY], lambda reply: named(reply_text.lowered(reply)), pl.String())
 
 
 def _blocklist() -> pl.Expr:
     words = {name: about["words"] for name, about in knowledge.blocklists().items()}
     blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
-    return _named(pl.when(blamed).then(_TEXT), words)
+    return _of(blamed, lambda reply: _named(reply_text.lowered(reply), words), pl.String())
 
 
-def _where(column: str, values: list[str]) -> pl.Expr:
-    """Give the replies of some categories or faults only: what is null is passed over."""
-    return pl.when(pl.col(column).is_in(values)).then(_REPLY)
+def _listed() -> pl.Expr:
+    blocklist = pl.col("blocklist")
+    return only(blocklist.is_not_null(), [_REPLY, blocklist], details.listed, Listed)

@@ -9,6 +9,8 @@ from html.entities import codepoint2name
 
 import polars as pl
 
+from bouncekit.batches import where
+
 _LETTERS = "".join(map(chr, [*range(0xA0, 0x180), *range(0x400, 0x460)]))
 
 _MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#39;": "'", "&apos;": "'"}
@@ -55,12 +57,12 @@ def unescaped(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(unescaped(pl.lit("=?utf-8?B?NTUwIHVzZXIgdW5rbm93bg==?="))).item()
     '550 user unknown'
     """
-    escaped = pl.when(reply.str.contains(_ESCAPED)).then(reply)
-    # Hardly any reply holds encoded words, and to look for them takes many steps.
-    encoded = pl.when(reply.str.contains("=?", literal=True)).then(reply)
-    decoded, whole = (text.str.replace_all(_SOFT_BREAK, "") for text in (encoded, escaped))
-    text = pl.coalesce(_words_decoded(decoded), whole)
-    return pl.coalesce(text.str.replace_many(_ESCAPES, leftmost=True), reply)
+    return where(reply.str.contains(_ESCAPED), [reply], _unescaped, pl.String())
+
+
+def _unescaped(text: pl.Expr) -> pl.Expr:
+    decoded = _words_decoded(text.str.replace_all(_SOFT_BREAK, ""))
+    return decoded.str.replace_many(_ESCAPES, leftmost=True)
 
 
 def _words_decoded(text: pl.Expr) -> pl.Expr:

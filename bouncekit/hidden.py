@@ -6,6 +6,8 @@ from typing import Final
 
 import polars as pl
 
+from bouncekit.batches import by_batch
+
 # An address anywhere in a text: a quoted or plain local part, @ or its form in links (%40), then an
 # address literal or a domain. Wider than RFC 5321 §4.1.2 on purpose: what looks like an address is
 # hidden. The groups keep what may be seen: 1 what stands before a quoted local part, 2 and 3 its
@@ -46,11 +48,7 @@ def masked(expr: pl.Expr) -> pl.Expr:
 
 def pseudonymous(expr: pl.Expr, key: bytes) -> pl.Expr:
     """The text with its addresses as keyed pseudonyms."""
-    return _shown(
-        _hidden(expr).map_batches(
-            lambda texts: _replaced(texts, key), return_dtype=pl.String, is_elementwise=True
-        )
-    )
+    return _shown(by_batch(_hidden(expr), lambda texts: _replaced(texts, key), pl.String()))
 
 
 def _hidden(expr: pl.Expr) -> pl.Expr:

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 import polars as pl
 from polars.datatypes import DataTypeClass
 
+from bouncekit.batches import by_batch
 from bouncekit.errors import BouncekitError
 from bouncekit.hidden import HOST, hosts, masked, pseudonymous
 
@@ -125,8 +126,6 @@ def _safe_domain(domain: pl.Expr, key: bytes | None) -> pl.Expr:
     shown = domain.str.replace(r"(?s)^(.).*?(\.[\w-]+)?\.?$", "${1}***${2}")
     new = shown
     if key is not None:
-        new = domain.map_batches(
-            lambda domains: hosts(domains, key), return_dtype=pl.String, is_elementwise=True
-        )
+        new = by_batch(domain, lambda domains: hosts(domains, key), pl.String())
     safe_already = domain.str.contains(f"^{HOST}$") | (domain == shown)
     return pl.when(safe_already).then(domain).otherwise(new)

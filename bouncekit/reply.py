@@ -66,7 +66,8 @@ ENHANCED_CODE = (
 _PART = r"""[^\s<>()\[\]"',;:\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]*"""
 _ADDRESS = f"{_PART}@{_PART}"
 _OF_ONE_MESSAGE = (
-    rf"{_ADDRESS}|[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}|\b(?:[a-z][a-z-]*[0-9][a-z0-9-]*\.[a-z0-9.-]*[a-z]"
+    rf"(?i){_ADDRESS}|[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}"
+    r"|\b(?:[a-z][a-z-]*[0-9][a-z0-9-]*\.[a-z0-9.-]*[a-z]"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|(?:[a-z]{1,3}[0-9]{1,4}-)?[a-z]*(?:[0-9]+[a-z]+[0-9]|[0-9]{4,}[a-z])[0-9a-z]*(?:\.[0-9]+)?"
     r"|[a-z]*[0-9]{7,})\b"
@@ -200,8 +201,13 @@ def lowered(reply: pl.Expr) -> pl.Expr:
     return unescaped(_bounded(reply)).str.to_lowercase()
 
 
+def masked(reply: pl.Expr) -> pl.Expr:
+    """Give the text unescaped, with `~` for all that belongs to one message or recipient."""
+    return unescaped(_bounded(reply)).str.replace_all(_OF_ONE_MESSAGE, "~")
+
+
 def wording(reply: pl.Expr) -> pl.Expr:
-    """Give the lowered text with `~` for all that belongs to one message or recipient.
+    """Give the `masked` text in lower case.
 
     A receiver has a few hundred wordings, and fills in addresses, hosts and ids. `template` is for
     people; this one is for speed, and keeps whatever may bear on the cause.
@@ -209,12 +215,7 @@ def wording(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(wording(pl.lit("550 5.1.1 <ann@example.org>: No such user 4XyzAB12cd"))).item()
     '550 5.1.1 <~>: no such user ~'
     """
-    return wording_of(lowered(reply)).alias("wording")
-
-
-def wording_of(text: pl.Expr) -> pl.Expr:
-    """Do what `wording` does with a text that is `lowered` already."""
-    return text.str.replace_all(_OF_ONE_MESSAGE, "~")
+    return masked(reply).str.to_lowercase().alias("wording")
 
 
 def words_of(text: pl.Expr) -> pl.Expr:

@@ -1,15 +1,14 @@
 """Read the cells of an export: addresses, codes and the words for what happened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
-from bouncekit.batches import rest, unless
+from bouncekit.batches import by_batch, rest, unless, where
 from bouncekit.schema import EVENTS
 
 # What a word may stand for: an event, or "none" of delivery.
 Told = pl.Enum([*EVENTS, "none"])
-NOTHING = pl.Series([None], dtype=pl.String)
 
 # An address as nearly all are written: nothing around it, its domain in lower case. A
 # backslash belongs to quoted local parts only: bare, it is left of an undecodable byte.
@@ -30,15 +29,11 @@ SMTP = r"^[2-5][0-7]\d$"
 def text(cell: pl.Expr) -> pl.Expr:
     """The cell without the space around it; null where nothing is left."""
     stripped = cell.str.strip_chars()
-    return stripped.map_batches(_filled, return_dtype=pl.String, is_elementwise=True)
+    return _unless_empty(stripped, stripped)
 
 
-def _filled(cells: pl.Series) -> pl.Series:
-    """Null for empty cells; the same series where it has none, as most have."""
-    is_empty = cells == ""
-    if not is_empty.any():
-        return cells
-    return cells.zip_with(~is_empty, NOTHING)
+def _unless_empty(stripped: pl.Expr, cell: pl.Expr) -> pl.Expr:
+    return where(stripped == "", [cell], lambda _: pl.lit(None, pl.String()), pl.String())
 
 
 def address(cell: pl.Expr) -> pl.Expr:
@@ -127,14 +122,7 @@ def word(cell: pl.Expr) -> pl.Expr:
 def written(cell: pl.Expr) -> pl.Expr:
     """A cell as it is; null where it is blank."""
 
-    def blanked(parts: Sequence[pl.Series]) -> pl.Series:
-        stripped, given = parts
-        is_blank = stripped == ""
-        return given.zip_with(~is_blank, NOTHING) if is_blank.any() else given
-
-    return pl.map_batches(
-        [cell.str.strip_chars(), cell], blanked, return_dtype=pl.String, is_elementwise=True
-    )
+    return _unless_empty(cell.str.strip_chars(), cell)
 
 
 def place(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
@@ -144,11 +132,7 @@ def place(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
 
 def at(place: pl.Expr, values: pl.Series) -> pl.Expr:
     """The value at each place; as expressions Polars would look up the column as a whole."""
-    return place.map_batches(
-        lambda part: values.gather(part.to_physical()),
-        return_dtype=values.dtype,
-        is_elementwise=True,
-    )
+    return by_batch(place, lambda part: values.gather(part.to_physical()), values.dtype)
 
 
 def event(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:

@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from bouncekit.batches import by_batch
+
 Keys = tuple[str, ...]
 
 # Keys under which services wrap the list of their events.
@@ -57,7 +59,7 @@ def items(column: pl.Expr) -> pl.Expr:
 
     text = column.str.strip_chars()
     array = inner(pl.when(text.str.starts_with("[")).then(text), ())
-    several = array.map_batches(split, return_dtype=pl.List(pl.String), is_elementwise=True)
+    several = by_batch(array, split, pl.List(pl.String()))
     several = pl.when(several.list.len() > 0).then(several)
     return pl.when(array.is_null()).then(pl.concat_list(column)).otherwise(several)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from bouncekit.batches import where
+from bouncekit.batches import by_batch, where
 from bouncekit.errors import BouncekitError
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.bounds import bound, check_document
@@ -88,7 +88,7 @@ def within(table: Table, sample: pl.DataFrame, known: Known) -> Table | None:
         return None
     cell = table.cells[heading]
     if any(map(is_python, sample[heading].drop_nulls())):
-        cell = cell.map_batches(_from_literals, return_dtype=pl.String, is_elementwise=True)
+        cell = by_batch(cell, _from_literals, pl.String())
     record = pl.coalesce(cell, pl.col(RAW)) if table.has_raw else cell
     frame = table.frame.select(LINE, record.alias(RECORD))
     return _looked_up("ndjson", opened(frame), known, mended=True)
@@ -170,11 +170,7 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
         text = records.fill_null("{}").str.join("\n").item() if len(records) else ""
         return pl.read_ndjson(text.encode(), schema=schema).to_struct(records.name)
 
-    record = (
-        pl.when(is_object)
-        .then(TEXT)
-        .map_batches(parsed, return_dtype=pl.Struct(schema), is_elementwise=True)
-    )
+    record = by_batch(pl.when(is_object).then(TEXT), parsed, pl.Struct(schema))
     raw = pl.when(~is_object).then(TEXT).alias(RAW)
     is_escaped = TEXT.str.contains(ESCAPE, literal=True).alias("__escaped")
     frame = frame.select(LINE, RECORD, raw, is_escaped, record.alias("__record"))
