@@ -25,21 +25,21 @@ def looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
 
 
 def only(
-    condition: pl.Expr, cells: Sequence[pl.Expr], reader: Reader, dtype: pl.DataType
+    cells: Sequence[pl.Expr], condition: Reader, reader: Reader, dtype: pl.DataType
 ) -> pl.Expr:
-    """What `reader` makes of the cells in rows where the condition is true; elsewhere null.
+    """What `reader` makes of the cells in rows where their `condition` is true; elsewhere null.
 
-    >>> frame = pl.DataFrame({"number": [1, 2], "is_odd": [True, False]})
-    >>> halved = only(pl.col("is_odd"), [pl.col("number")], lambda n: n / 2, pl.Float64())
-    >>> frame.select(halved).to_series().to_list()
-    [0.5, None]
+    >>> frame = pl.DataFrame({"number": [1, 2]})
+    >>> halves = only([pl.col("number")], lambda n: n % 2 == 0, lambda n: n / 2, pl.Float64())
+    >>> frame.select(halves).to_series().to_list()
+    [None, 1.0]
     """
 
     def read(parts: Sequence[pl.Series]) -> pl.Series:
-        chosen, *given = _full(parts)
-        return _read(chosen, given, reader, dtype)
+        frame = _frame(parts)
+        return _read(frame, _chosen(frame, condition), reader, dtype)
 
-    return pl.map_batches([condition, *cells], read, return_dtype=dtype, is_elementwise=True)
+    return pl.map_batches(cells, read, return_dtype=dtype, is_elementwise=True)
 
 
 def each_once(cell: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
@@ -63,52 +63,48 @@ def rest(done: pl.Expr, cells: Sequence[pl.Expr], full: Reader, dtype: pl.DataTy
     """`done`; where it is null, what `full` reads in the cells."""
 
     def finish(parts: Sequence[pl.Series]) -> pl.Series:
-        done, *given = _full(parts)
+        done, *given = parts
         left = done.null_count()
         if left == 0 or (len(given) == 1 and left == given[0].null_count()):
             return done
-        is_left = done.is_null()
-        return done.zip_with(~is_left, _read(is_left, given, full, dtype))
+        frame = _frame(parts)
+        is_left = frame["0"].is_null()
+        return frame["0"].zip_with(~is_left, _read(frame.drop("0"), is_left, full, dtype))
 
     return pl.map_batches([done, *cells], finish, return_dtype=dtype, is_elementwise=True)
 
 
-def unless(is_plain: pl.Expr, cell: pl.Expr, full: Reader) -> pl.Expr:
-    """The cell itself where `is_plain` or null; elsewhere what `full` reads in it."""
-    return where(~is_plain, [cell], full, pl.String())
-
-
 def where(
-    condition: pl.Expr, cells: Sequence[pl.Expr], full: Reader, dtype: pl.DataType
+    cells: Sequence[pl.Expr], condition: Reader, reader: Reader, dtype: pl.DataType
 ) -> pl.Expr:
-    """The first cell, but what `full` makes of them all in rows where the condition is true."""
+    """The first cell, but what `reader` makes of them all in rows where the condition is true."""
 
     def finish(parts: Sequence[pl.Series]) -> pl.Series:
-        chosen, *given = _full(parts)
-        chosen = chosen.fill_null(value=False)
+        frame = _frame(parts)
+        chosen = _chosen(frame, condition)
         if not chosen.any():
-            return given[0]
-        return given[0].zip_with(~chosen, _read(chosen, given, full, dtype))
+            return frame["0"]
+        return frame["0"].zip_with(~chosen, _read(frame, chosen, reader, dtype))
 
-    return pl.map_batches([condition, *cells], finish, return_dtype=dtype, is_elementwise=True)
+    return pl.map_batches(cells, finish, return_dtype=dtype, is_elementwise=True)
 
 
-def _read(
-    chosen: pl.Series, given: Sequence[pl.Series], reader: Reader, dtype: pl.DataType
-) -> pl.Series:
+def _frame(parts: Sequence[pl.Series]) -> pl.DataFrame:
+    """A frame of columns "0", "1" and so on; a constant, which comes as one row, has all rows."""
+    rows = max(map(len, parts))
+    full = (part if len(part) == rows else part.new_from_index(0, rows) for part in parts)
+    return pl.DataFrame([part.alias(str(number)) for number, part in enumerate(full)])
+
+
+def _chosen(frame: pl.DataFrame, condition: Reader) -> pl.Series:
+    return frame.select(condition(*map(pl.col, frame.columns)).fill_null(value=False)).to_series()
+
+
+def _read(frame: pl.DataFrame, chosen: pl.Series, reader: Reader, dtype: pl.DataType) -> pl.Series:
     """Read the chosen rows as a frame of their own, and put what is found back into its place."""
-    names = [str(n) for n in range(len(given))]
-    few = pl.DataFrame([part.alias(n) for part, n in zip(given, names, strict=True)]).filter(chosen)
+    few = frame.filter(chosen)
     if few.is_empty():
         return pl.Series([None], dtype=dtype).new_from_index(0, len(chosen))
-    found = (
-        few.lazy().with_columns(found=reader(*map(pl.col, names)).cast(dtype)).collect()["found"]
-    )
+    found = few.with_columns(found=reader(*map(pl.col, few.columns)).cast(dtype))["found"]
     place = chosen.to_frame("chosen").select(pl.when("chosen").then(pl.col("chosen").cum_sum() - 1))
     return found.gather(place.to_series())
-
-
-def _full(parts: Sequence[pl.Series]) -> list[pl.Series]:
-    """Give a constant, which comes as one row, as many rows as the others have."""
-    rows = max(map(len, parts))
-    return [part if len(part) == rows else part.new_from_index(0, rows) for part in parts]

@@ -148,11 +148,13 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
             retry_after=pl.col("_said").struct.field("retry_after"),
             provider=_provider(),
             conflict=_conflict(rules),
-            size_limit=_of(
+            size_limit=_where(
                 pl.col("category") == "message_too_large", details.size_limit, pl.Int64()
             ),
             sending_ip=_filled(
-                "sending_ip", names, _of(pl.col("fault") == "sender", details.named_ip, pl.String())
+                "sending_ip",
+                names,
+                _where(pl.col("fault") == "sender", details.named_ip, pl.String()),
             ),
         )
         .with_columns(listed=_listed())
@@ -171,9 +173,11 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
     )
 
 
-def _of(condition: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
+def _where(condition: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
     """Read something in the replies of some rows only."""
-    return only(condition, [_REPLY], reader, dtype)
+    return only(
+        [_REPLY, condition], lambda _, chosen: chosen, lambda reply, _: reader(reply), dtype
+    )
 
 
 def _said(rules: Rules) -> pl.Expr:
@@ -183,7 +187,7 @@ def _said(rules: Rules) -> pl.Expr:
     def said(reply: pl.Expr) -> pl.Expr:
         return by_batch(reply_text.masked(reply), read, _SAID)
 
-    return _of(pl.col("_taken").struct.field("reply_code").is_null(), said, _SAID)
+    return _where(pl.col("_taken").struct.field("reply_code").is_null(), said, _SAID)
 
 
 def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
@@ -373,8 +377,13 @@ def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
         place = texts.to_frame("text").select(first).to_series()
         return pl.Series(list(beginnings.values()), dtype=pl.String).gather(place)
 
-    may_name = text.str.contains("|".join(map(re.escape, words)))
-    return only(may_name, [text], lambda text: by_batch(text, name, pl.String()), pl.String())
+    anywhere = "|".join(map(re.escape, words))
+    return only(
+        [text],
+        lambda text: text.str.contains(anywhere),
+        lambda text: by_batch(text, name, pl.String()),
+        pl.String(),
+    )
 
 
 def _provider() -> pl.Expr:
@@ -398,9 +407,11 @@ def _provider() -> pl.Expr:
 def _blocklist() -> pl.Expr:
     words = {name: about["words"] for name, about in knowledge.blocklists().items()}
     blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
-    return _of(blamed, lambda reply: _named(reply_text.lowered(reply), words), pl.String())
+    return _where(blamed, lambda reply: _named(reply_text.lowered(reply), words), pl.String())
 
 
 def _listed() -> pl.Expr:
     blocklist = pl.col("blocklist")
-    return only(blocklist.is_not_null(), [_REPLY, blocklist], details.listed, Listed)
+    return only(
+        [_REPLY, blocklist], lambda _, blocklist: blocklist.is_not_null(), details.listed, Listed
+    )

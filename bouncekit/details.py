@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from bouncekit import rules as knowledge
-from bouncekit.batches import only
+from bouncekit.batches import Reader, only
 from bouncekit.reply import LONGEST_TEXT
 from bouncekit.schema import Listed
 
@@ -84,8 +84,7 @@ def named_ip(reply: pl.Expr) -> pl.Expr:
     '192.0.2.7'
     >>> pl.select(named_ip(pl.lit("host mx.example.org[192.0.2.2] said: 550 unknown"))).item()
     """
-    may_blame = reply.str.contains(_MAY_BLAME)
-    return only(may_blame, [_bounded(reply)], _blamed_ip, pl.String()).alias("named_ip")
+    return _where(_MAY_BLAME, reply, _blamed_ip, pl.String()).alias("named_ip")
 
 
 def _blamed_ip(text: pl.Expr) -> pl.Expr:
@@ -139,8 +138,7 @@ def size_limit(reply: pl.Expr) -> pl.Expr:
     10240000
     >>> pl.select(size_limit(pl.lit("552 Mailbox size limit exceeded"))).item()
     """
-    may_limit = reply.str.contains(_MAY_LIMIT)
-    return only(may_limit, [_bounded(reply)], _stated_limit, pl.Int64()).alias("size_limit")
+    return _where(_MAY_LIMIT, reply, _stated_limit, pl.Int64()).alias("size_limit")
 
 
 def _stated_limit(text: pl.Expr) -> pl.Expr:
@@ -234,6 +232,10 @@ def _by_value(key: pl.Expr, values: dict[str, Any]) -> pl.Expr:
     """Do what `replace_strict` does, which holds all rows of a stream in memory: for few values."""
     keys = {value: [k for k, v in values.items() if v == value] for value in values.values()}
     return pl.coalesce(pl.when(key.is_in(of)).then(pl.lit(value)) for value, of in keys.items())
+
+
+def _where(pattern: str, reply: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
+    return only([_bounded(reply)], lambda text: text.str.contains(pattern), reader, dtype)
 
 
 def _bounded(reply: pl.Expr) -> pl.Expr:

@@ -57,7 +57,7 @@ def unescaped(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(unescaped(pl.lit("=?utf-8?B?NTUwIHVzZXIgdW5rbm93bg==?="))).item()
     '550 user unknown'
     """
-    return where(reply.str.contains(_ESCAPED), [reply], _unescaped, pl.String())
+    return where([reply], lambda text: text.str.contains(_ESCAPED), _unescaped, pl.String())
 
 
 def _unescaped(text: pl.Expr) -> pl.Expr:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from bouncekit.batches import by_batch, rest, unless, where
+from bouncekit.batches import by_batch, rest, where
 from bouncekit.schema import EVENTS
 
 # What a word may stand for: an event, or "none" of delivery.
 Told = pl.Enum([*EVENTS, "none"])
+NOTHING = pl.Series([None], dtype=pl.String)
 
 # An address as nearly all are written: nothing around it, its domain in lower case. A
 # backslash belongs to quoted local parts only: bare, it is left of an undecodable byte.
@@ -28,12 +29,17 @@ SMTP = r"^[2-5][0-7]\d$"
 
 def text(cell: pl.Expr) -> pl.Expr:
     """The cell without the space around it; null where nothing is left."""
-    stripped = cell.str.strip_chars()
-    return _unless_empty(stripped, stripped)
+    return by_batch(
+        cell,
+        lambda cells: _unless_blank(stripped := cells.str.strip_chars(), stripped),
+        pl.String(),
+    )
 
 
-def _unless_empty(stripped: pl.Expr, cell: pl.Expr) -> pl.Expr:
-    return where(stripped == "", [cell], lambda _: pl.lit(None, pl.String()), pl.String())
+def _unless_blank(cells: pl.Series, stripped: pl.Series) -> pl.Series:
+    """Null where nothing is left of a cell; the same series where that is nowhere, as mostly."""
+    is_blank = stripped == ""
+    return cells.zip_with(~is_blank, NOTHING) if is_blank.any() else cells
 
 
 def address(cell: pl.Expr) -> pl.Expr:
@@ -42,7 +48,7 @@ def address(cell: pl.Expr) -> pl.Expr:
     >>> pl.select(address(pl.lit("Ann <mailto:Ann@Example.ORG.>"))).item()
     'Ann@example.org'
     """
-    return unless(cell.str.contains(CLEAN), cell, _unwrapped)
+    return where([cell], lambda cell: ~cell.str.contains(CLEAN), _unwrapped, pl.String())
 
 
 def _unwrapped(cell: pl.Expr) -> pl.Expr:
@@ -60,8 +66,7 @@ def first(cell: pl.Expr) -> pl.Expr:
     >>> pl.select(first(pl.lit('["spring", "news"]'))).item()
     'spring'
     """
-    stripped = text(cell)
-    return unless(~stripped.str.starts_with("["), stripped, _first_item)
+    return where([text(cell)], lambda text: text.str.starts_with("["), _first_item, pl.String())
 
 
 def _first_item(cell: pl.Expr) -> pl.Expr:
@@ -75,8 +80,9 @@ def ip(cell: pl.Expr) -> pl.Expr:
     >>> pl.select(ip(pl.lit("192.0.2.1:25"))).item()
     '192.0.2.1'
     """
-    one = first(cell)
-    return unless(~one.str.contains(r"[:\[\]]"), one, _without_port)
+    return where(
+        [first(cell)], lambda one: one.str.contains(r"[:\[\]]"), _without_port, pl.String()
+    )
 
 
 def _without_port(cell: pl.Expr) -> pl.Expr:
@@ -122,7 +128,7 @@ def word(cell: pl.Expr) -> pl.Expr:
 def written(cell: pl.Expr) -> pl.Expr:
     """A cell as it is; null where it is blank."""
 
-    return _unless_empty(cell.str.strip_chars(), cell)
+    return by_batch(cell, lambda cells: _unless_blank(cells, cells.str.strip_chars()), pl.String())
 
 
 def place(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:

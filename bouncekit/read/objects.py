@@ -184,7 +184,12 @@ def _right(paths: Paths) -> dict[str, pl.Expr]:
     """Cells of records read as columns of text; of those with escapes, looked up in their text."""
 
     def right(cell: pl.Expr, keys: tuple[str, ...]) -> pl.Expr:
-        return where(pl.col("__escaped"), [cell, TEXT], lambda _, text: inner(text, keys), STRING)
+        return where(
+            [cell, TEXT, pl.col("__escaped")],
+            lambda _, text, escaped: escaped,
+            lambda _, text, escaped: inner(text, keys),
+            STRING,
+        )
 
     return {heading: right(cell, paths[heading]) for heading, cell in _cells(paths).items()}
 

@@ -85,7 +85,7 @@ def bounces(
         "time": time,
         "event": _told_event(),
         "recipient": RECIPIENT,
-        "reply": where(LOST, [REPLY, *_record(table)], _whole, pl.String()),
+        "reply": _if_lost([REPLY, *_record(table)], _whole, pl.String()),
         "source_class": _verdict(found, layout),
         **_codes(found),
         **_texts(found, layout),
@@ -183,7 +183,14 @@ def _told_event() -> pl.Expr:
     """The event of the frame: null for those that say nothing about delivery."""
     known = pl.Series([*EVENTS, None], dtype=BOUNCES["event"])
     unreadable = pl.lit("unreadable", BOUNCES["event"])
-    return where(LOST, [cells.at(EVENT, known)], lambda _: unreadable, BOUNCES["event"])
+    return _if_lost([cells.at(EVENT, known)], lambda _: unreadable, BOUNCES["event"])
+
+
+def _if_lost(found: list[pl.Expr], reader: Callable[..., pl.Expr], dtype: pl.DataType) -> pl.Expr:
+    """The first cell, but what `reader` makes of them all in a record that is lost."""
+    return where(
+        [*found, LOST], lambda *cells: cells[-1], lambda *cells: reader(*cells[:-1]), dtype
+    )
 
 
 def _silent(reply: pl.Expr, *said: pl.Expr) -> pl.Expr:
@@ -230,11 +237,10 @@ def _verdict_of_word(cell: pl.Expr, layout: Layout) -> pl.Expr:
     words, events = list(layout.words), list(layout.words.values())
     known = pl.DataFrame({"word": words, "event": pl.Series(events, dtype=cells.Told)})
     ready = known.select(verdict(pl.col("word"), pl.col("event"))).to_series()
-    is_known = PLACE.is_not_null() | cell.is_null()
     return where(
-        ~is_known,
-        [cells.at(PLACE, ready), cell, EVENT],
-        lambda _, *said: verdict(*said),
+        [cells.at(PLACE, ready), cell, EVENT, PLACE],
+        lambda _, cell, event, place: place.is_null() & cell.is_not_null(),
+        lambda _, cell, event, place: verdict(cell, event),
         pl.String(),
     )
 
