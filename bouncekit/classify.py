@@ -360,7 +360,7 @@ def _conflict(rules: Rules) -> pl.Expr:
 
 
 def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
-    """Give the name of the first entry whose words stand in the lowered text, as words begin."""
+    """Give the name of the first entry whose words stand in the text, as words begin."""
     words = [word for entry in entries.values() for word in entry]
 
     def name(texts: pl.Series) -> pl.Series:
@@ -379,7 +379,7 @@ def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
 
     anywhere = "|".join(map(re.escape, words))
     return only(
-        [text],
+        [text.str.to_lowercase()],
         lambda text: text.str.contains(anywhere),
         lambda text: by_batch(text, name, pl.String()),
         pl.String(),
@@ -393,21 +393,21 @@ def _provider() -> pl.Expr:
         return _named(text, knowledge.providers())
 
     def of_domain(domain: pl.Expr) -> pl.Expr:
-        return named(domain.str.extract("(@[^@]*)$").str.to_lowercase())
+        return named(domain.str.extract("(@[^@]*)$"))
 
-    recipient = pl.col("recipient")
-    domain = recipient.str.slice(recipient.str.find("@", literal=True))
-    host = pl.col("remote_mta").str.to_lowercase()
+    recipient = pl.col("recipient").cast(pl.Binary)
+    domain = recipient.bin.slice(pl.col("recipient").str.find("@", literal=True)).cast(pl.String)
     known = pl.coalesce(
-        each_once(host, named, pl.String()), each_once(domain, of_domain, pl.String())
+        each_once(pl.col("remote_mta"), named, pl.String()),
+        each_once(domain, of_domain, pl.String()),
     )
-    return rest(known, [_REPLY], lambda reply: named(reply_text.lowered(reply)), pl.String())
+    return rest(known, [_REPLY], lambda reply: named(reply_text.readable(reply)), pl.String())
 
 
 def _blocklist() -> pl.Expr:
     words = {name: about["words"] for name, about in knowledge.blocklists().items()}
     blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
-    return _where(blamed, lambda reply: _named(reply_text.lowered(reply), words), pl.String())
+    return _where(blamed, lambda reply: _named(reply_text.readable(reply), words), pl.String())
 
 
 def _listed() -> pl.Expr:

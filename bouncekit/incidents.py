@@ -245,9 +245,9 @@ def _receivers(names: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _refusals(seen: pl.LazyFrame) -> pl.LazyFrame:
+def _refusals(events: pl.LazyFrame) -> pl.LazyFrame:
     return (
-        seen.filter("blamed")
+        _seen(events.filter(_BLAMED))  # before anything is made of the many others
         .filter(pl.col("domain").is_not_null())
         .group_by("domain", day=pl.col("time").dt.date())
         .agg(refused=pl.len())
@@ -261,7 +261,7 @@ NAMES = Tally(
     sums=("events",),
     columns=("provider", "remote_mta"),
 )
-REFUSALS = Tally(lambda events: _refusals(_seen(events)), keys=("domain", "day"), sums=("refused",))
+REFUSALS = Tally(_refusals, keys=("domain", "day"), sums=("refused",))
 
 
 def _busy(receivers: pl.LazyFrame, refusals: pl.LazyFrame) -> pl.LazyFrame:
@@ -356,8 +356,7 @@ def _known(receivers: pl.DataFrame) -> Tally:
     def count(events: pl.LazyFrame) -> pl.LazyFrame:
         # Few events are of that time: they are looked for before any text is.
         return (
-            _seen(events)
-            .filter(pl.col("time").is_between(*span))
+            _seen(events.filter(pl.col("time").is_between(*span)))
             .join(receivers.lazy(), on="domain")
             .with_columns(provider=pl.coalesce("provider", "receiver"))
             .join(known, on="provider")
@@ -385,8 +384,7 @@ def _named_in(receivers: pl.DataFrame, found: pl.DataFrame) -> Tally:
 
     def count(events: pl.LazyFrame) -> pl.LazyFrame:
         return (
-            _seen(events)
-            .filter("blamed")
+            _seen(events.filter(_BLAMED))
             .join(receivers.lazy(), on="domain")
             .select("receiver", "time", provider=pl.coalesce("provider", "domain"))
             .join(times, on="receiver")

@@ -196,14 +196,14 @@ def words(reply: pl.Expr) -> pl.Expr:
     return words_of(wording(reply)).alias("words")
 
 
-def lowered(reply: pl.Expr) -> pl.Expr:
-    """Give the text unescaped and in lower case, as far as it is looked at."""
-    return unescaped(_bounded(reply)).str.to_lowercase()
+def readable(reply: pl.Expr) -> pl.Expr:
+    """Give the text unescaped, as far as it is looked at."""
+    return unescaped(_bounded(reply))
 
 
 def masked(reply: pl.Expr) -> pl.Expr:
-    """Give the text unescaped, with `~` for all that belongs to one message or recipient."""
-    return unescaped(_bounded(reply)).str.replace_all(_OF_ONE_MESSAGE, "~")
+    """Give the `readable` text with `~` for all that belongs to one message or recipient."""
+    return readable(reply).str.replace_all(_OF_ONE_MESSAGE, "~")
 
 
 def wording(reply: pl.Expr) -> pl.Expr:

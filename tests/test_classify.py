@@ -210,6 +210,9 @@ PROVIDERS: list[tuple[str, dict[str, str], str | None]] = [
     ("550 5.1.1 no - gsmtp", {}, "Gmail"),
     ("550 no", {"remote_mta": "mx.bigmail.example"}, None),
     ("550 no", {"recipient": "ann@yahoo.com"}, "Yahoo"),
+    ("550 no", {"recipient": "jürgen@GMAIL.com"}, "Gmail"),
+    ("550 no", {"recipient": '"ann@home"@gmail.com'}, "Gmail"),
+    ("550 no", {"recipient": "ann.gmail.com"}, None),
     ("550 no", {"remote_mta": "mxa-1.gslb.pphosted.com", "recipient": "a@gmail.com"}, "Proofpoint"),
     ("550 no", {}, None),
 ]
