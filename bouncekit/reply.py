@@ -150,6 +150,11 @@ _AMONG_SIGNS = r"[\x21-\x7e]+"
 # The most frequent noise is dropped first, in one pass with the letters: the fewer matches are left
 # for the expression above, the faster it is. Exim logs the end of a line as two letters.
 _DROPPED = (
+    # "the address you entered could not be found"
+    *(
+        f" you {verb} "
+        for verb in ("entered", "specified", "typed", "provided", "supplied", "gave")
+    ),
     *(f" {word} " for word in ("the", "is", "to", "your", "of", "has", "this", "for", "a", "you")),
     *(", ", ": ", ". ", " <", "> ", " (", ") ", "\n", r"\n", r"\r"),
 )
