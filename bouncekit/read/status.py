@@ -8,7 +8,7 @@ Fields = dict[str, str]
 
 _RECIPIENT_FIELD = re.compile(r"\n[ \t]*(?:final|original)-recipient[ \t]*:")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_INDENTED_FIELD = re.compile(r"^[ \t]+(?=[A-Z][\w-]{2,40}:)", re.M)
+_INDENTED_FIELD = re.compile(r"\n[ \t]+(?=[A-Z][\w-]{2,40}:)")
 _RECIPIENTS = ("final-recipient", "original-recipient")
 
 
@@ -42,7 +42,7 @@ def status_records(status: str) -> tuple[Fields, list[Fields]]:
 
 def _without_indents(block: str) -> str:
     is_indented = block.startswith((" ", "\t")) or "\n " in block or "\n\t" in block
-    return _INDENTED_FIELD.sub("", block) if is_indented else block
+    return _INDENTED_FIELD.sub("\n", f"\n{block}")[1:] if is_indented else block
 
 
 def _split_at_repeats(pairs: list[tuple[str, str]]) -> list[Fields]:
