@@ -3,10 +3,11 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from bouncekit.read.addresses import ADDRESS, bare
 from bouncekit.read.mime import lower
+from bouncekit.read.once import once
 from bouncekit.read.reasons import (
     LEAD_IN,
     RESULT,
@@ -187,34 +188,34 @@ class _Notice:
     lines: list[str]
     mentions: list[_Mention]
 
-    @cached_property
+    @once
     def by_recipient(self) -> dict[str, list[_Mention]]:
         found: dict[str, list[_Mention]] = {}
         for mention in self.mentions:
             found.setdefault(mention.key, []).append(mention)
         return found
 
-    @cached_property
+    @once
     def below(self) -> dict[int, _Block]:
         return _below([m for m in self.mentions if m.strength == STRONG], self.lines)
 
-    @cached_property
+    @once
     def session(self) -> dict[str, str]:
         return session_replies(self.lines)
 
-    @cached_property
+    @once
     def quoted(self) -> str:
         return quoted_reply(self.paragraphs)
 
-    @cached_property
+    @once
     def remote_mta(self) -> str:
         return _remote_mta(self.whole)
 
-    @cached_property
+    @once
     def whole(self) -> str:
         return "\n".join(self.paragraphs)
 
-    @cached_property
+    @once
     def paragraphs(self) -> list[str]:
         return paragraphs(self.lines)
 
