@@ -76,6 +76,8 @@ def in_field(value: str, final: str = "") -> str:
     >>> in_field("rfc822;a+2Bb@example.org", final="a+b@example.org")
     'a+b@example.org'
     """
+    if not value:
+        return ""
     if plain := _PLAIN_FIELD.fullmatch(value):
         return plain[1]
     text = _ESCAPED_LETTER.sub(_letter, _TYPE.sub("", value).strip())

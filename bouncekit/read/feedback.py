@@ -48,7 +48,7 @@ def complained(report: Report) -> Iterator[Row]:
 
 def receipts(report: Report) -> Iterator[Row]:
     """Disposition notifications (RFC 8098): the mail was shown, or dealt with unseen."""
-    if not (told := fields(report.mail.receipt)):
+    if not report.mail.receipt or not (told := fields(report.mail.receipt)):
         return
     disposition = told.first("disposition").lower()
     recipient = in_header(told, "original-recipient") or in_header(told, "final-recipient")
