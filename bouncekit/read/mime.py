@@ -13,7 +13,6 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from functools import lru_cache
 from html import unescape
-from string import ascii_lowercase, ascii_uppercase
 
 from bouncekit.read.once import once
 
@@ -46,8 +45,6 @@ _TRACE = re.compile(rb"\s*(?:Received|Return-Path|Message-ID|DKIM-Signature|X-[\
 _RETURNED = ("message/rfc822", "message/global", "text/rfc822-header", "message/global-headers")
 _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _RECEIPT = ("message/disposition-notification", "message/global-disposition-notification")
-
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 # What really comes under a name: supersets, and the encodings that are mistaken for it.
 _CODECS = {
@@ -265,7 +262,9 @@ def _unfolded(value: str) -> str:
 
 def lower(text: str) -> str:
     """Write ASCII letters small: every letter keeps its place, which no other lower case grants."""
-    return text.lower() if text.isascii() else text.translate(_LOWER)
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def decode(body: bytes, charset: str) -> str:
