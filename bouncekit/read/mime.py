@@ -255,6 +255,12 @@ def field_list(block: str) -> list[tuple[str, str]]:
     ]
 
 
+def values_of(*names: str) -> re.Pattern[str]:
+    """Give the pattern of the values, as they are folded, of some fields in `Headers.lower`."""
+    rest = r".*(?:\n(?![a-z0-9_-]{1,80}[ \t]*:).*)*"
+    return re.compile(rf"\n(?:{'|'.join(names)}):({rest})")
+
+
 def _unfolded(value: str) -> str:
     value = value.strip()
     return " ".join(value.split()) if "\n" in value else value

@@ -8,13 +8,15 @@ from typing import Any
 from bouncekit.read import prose, wording
 from bouncekit.read.addresses import addresses, in_header
 from bouncekit.read.maildates import parse_time
-from bouncekit.read.mime import Headers, Mail, fields
+from bouncekit.read.mime import Headers, Mail, fields, values_of
 from bouncekit.read.once import once
 
 Row = dict[str, Any]
 
 # How much of a mail's text is kept as `reply` where nothing in it is a reason, in characters.
 EXCERPT_LIMIT = 500
+_OWN = values_of("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
+_SENDERS = values_of("from", "return-path", "reply-to")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -99,11 +101,8 @@ class Report:
     @once
     def others(self) -> set[str]:
         """Addresses that are rather sender or reporter than recipient, in lower case."""
-        own = ("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
-        fields = [value for name in own for value in self.mail.headers.all(name)]
-        originals = ("from", "return-path", "reply-to")
-        fields += [value for name in originals for value in self.original.all(name)]
-        return {address.lower() for address in addresses("\n".join(fields))}
+        values = _OWN.findall(self.mail.headers.lower) + _SENDERS.findall(self.original.lower)
+        return {address.lower() for address in addresses("\n".join(values))}
 
     @once
     def to(self) -> list[str]:
