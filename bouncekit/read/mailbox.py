@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bouncekit.errors import BouncekitError
 
-# What is read of a file at a time, in bytes: some 400 mails.
-CHUNK = 2 << 20
+# What is read of a file at a time, in bytes: some 200 mails.
+CHUNK = 1 << 20
 # A larger mail is cut here, in bytes.
 LARGEST_MAIL = 50_000_000
 
@@ -100,10 +100,14 @@ def mails(block: bytes) -> list[bytes]:
     """
     if not _MBOX_LINE.match(block):
         return [block]
-    return [
-        _QUOTED_FROM.sub(rb"\1", mail) if b">From " in mail else mail
-        for mail in _MAIL_START.split(block)
-    ]
+    apart, start, at = [], 0, 0
+    while (at := block.find(b"\n\nFrom ", at)) >= 0:  # far quicker than a pattern's split
+        if _MAIL_START.match(block, at):
+            apart.append(block[start:at])
+            start = at + len(b"\n\n")
+        at += len(b"\n\n")
+    apart.append(block[start:])
+    return [_QUOTED_FROM.sub(rb"\1", mail) if b">From " in mail else mail for mail in apart]
 
 
 def _unix_lines(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
 
@@ -117,8 +117,10 @@ def _on_all_cores(work: Work, tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
     executor = get_reusable_executor(max_workers=others, timeout=IDLE)
     ahead: deque[Future[pl.DataFrame]] = deque()
     try:
-        for task in tasks:
-            is_free = sum(not future.done() for future in ahead) < 2 * others
+        for task, following in pairwise(chain(tasks, [[]])):
+            # The last is not left to a process that is busy while this one would have nothing.
+            enough = 2 * others if following else others
+            is_free = sum(not future.done() for future in ahead) < enough
             ahead.append(executor.submit(work, task) if is_free else _done(work(task)))
             while ahead and (ahead[0].done() or len(ahead) > AHEAD * others):
                 yield ahead.popleft().result()
