@@ -118,7 +118,7 @@ def _on_all_cores(work: Work, tasks: Iterator[Task]) -> Iterator[pl.DataFrame]:
     ahead: deque[Future[pl.DataFrame]] = deque()
     try:
         for task, following in pairwise(chain(tasks, [[]])):
-            # The last is not left to a process that is busy while this one would have nothing.
+            # The last one waits for no busy process: this one has nothing else to do.
             enough = 2 * others if following else others
             is_free = sum(not future.done() for future in ahead) < enough
             ahead.append(executor.submit(work, task) if is_free else _done(work(task)))
