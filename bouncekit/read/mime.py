@@ -14,6 +14,7 @@ from email.header import decode_header
 from functools import lru_cache
 from html import unescape
 
+from bouncekit.read.mailbox import unix_lines
 from bouncekit.read.once import once
 
 # What is read of a header block and of a part, in bytes: notices are short, and of the returned
@@ -146,7 +147,7 @@ class Part:
             body = quopri.decodestring(body)
         elif encoding.startswith("base64"):
             body = _from_base64(body)
-        return _unix_lines(body)
+        return unix_lines(body)
 
     def text(self) -> str:
         """Give the beginning of the body as text, without markup."""
@@ -210,7 +211,7 @@ def read_mail(raw: bytes) -> Mail:
     >>> read_mail(b"Subject: =?utf-8?q?caf=C3=A9?=\r\n\r\nHello").subject
     'café'
     """
-    headers, body = split_headers(_unix_lines(raw.removeprefix(b"\xef\xbb\xbf")).lstrip())
+    headers, body = split_headers(unix_lines(raw.removeprefix(b"\xef\xbb\xbf")).lstrip())
     return Mail(headers, _leaves(headers, body))
 
 
@@ -378,10 +379,6 @@ def _as_message(part: Part) -> bytes:
 
 def _joined(parts: list[Part], kinds: tuple[str, ...]) -> str:
     return "\n\n".join([p.text() for p in parts if p.kind in kinds])
-
-
-def _unix_lines(data: bytes) -> bytes:
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def _from_base64(body: bytes) -> bytes:
