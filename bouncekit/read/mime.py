@@ -23,7 +23,7 @@ HEADERS_LIMIT = 256_000
 PART_LIMIT = 64_000
 PARTS_LIMIT = 100
 NESTING_LIMIT = 6
-# Mail systems write the same few headers over each part: those not longer are remembered, in bytes.
+# Headers up to this size, in bytes, are remembered: mail systems write the same over each part.
 _SHORT = 400
 
 # What does not begin a field goes on with the one above, even where its indent was lost.
@@ -268,7 +268,11 @@ def _unfolded(value: str) -> str:
 
 
 def lower(text: str) -> str:
-    """Write ASCII letters small: every letter keeps its place, which no other lower case grants."""
+    """Write ASCII letters small: every letter keeps its place, which no other lower case grants.
+
+    >>> lower("İSTANBUL")
+    'İstanbul'
+    """
     if text.isascii():
         return text.lower()
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")

@@ -9,7 +9,7 @@ T = TypeVar("T")
 class once(Generic[T]):  # noqa: N801  it is a decorator, as `property` is
     """Like `functools.cached_property` without its lock, which costs more than most of ours do.
 
-    Before Python 3.12 there is no other way without the lock. Nothing here is shared by threads.
+    Python 3.12 took that lock out. Two threads may both work a value out, and get the same.
     """
 
     def __init__(self, make: Callable[[Any], T]) -> None:

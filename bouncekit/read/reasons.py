@@ -37,7 +37,7 @@ THEIR_LINE = re.compile(
     rf"{_CLOCK}(?:<<<|<--|<-|Out:|S:|Received\s*>>>|SERVER -> CLIENT:)\s*(?P<said>.*)$", re.I
 )
 
-# What every text with such a line holds, in lower case: most can be passed over.
+# How such a line begins, in lower case: most texts have none and can be passed over.
 _SPOKEN = re.compile(
     r"\n[^\S\n]*(?:\d{4}-\d\d-\d\d|>>>|<<<|--?>|<--?|in:|out:|c:|s:|sent\s*<|received\s*>"
     r"|client -> server|server -> client|data$)",
@@ -113,7 +113,7 @@ def _may_quote(text: str) -> bool:
     return ("4" in text or "5" in text) and bool(_CODE.search(text))
 
 
-def holds_session(lines: list[str]) -> bool:
+def _holds_session(lines: list[str]) -> bool:
     """False where surely no line is one of a session's transcript."""
     return bool(_SPOKEN.search("\n".join(["", *lines]).lower()))
 
@@ -129,9 +129,9 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     replies: dict[str, str] = {}
     heard: list[str] = []
     asked = ""
-    is_session = holds_session(lines)
+    is_session = _holds_session(lines)
     for number, line in enumerate(lines):
-        if not is_session and "@" not in line:
+        if not is_session and "@" not in line:  # only a result stands outside of a session
             continue
         if "while talking to" in line.lower():
             heard, asked = [], ""
@@ -152,7 +152,7 @@ def session_replies(lines: list[str]) -> dict[str, str]:
 
 def accepted_in_session(lines: list[str]) -> set[str]:
     """Give the recipients (lower case) that a transcript shows accepted while it refused others."""
-    if not holds_session(lines):
+    if not _holds_session(lines):
         return set()
     answers: dict[str, str] = {}
     asked = ""
@@ -256,7 +256,7 @@ def _from_code(text: str, code: re.Match[str]) -> str:
     """Cut a text from the code to where the mark that opened the quotation closes."""
     start = max(code.start(name) for name in ("code", "inner", "enhanced"))
     lines = text[start:].split("\n")
-    if holds_session(lines):
+    if _holds_session(lines):
         lines = [line for line in lines if not OUR_LINE.match(line)]
         lines = [said["said"] if (said := THEIR_LINE.match(line)) else line for line in lines]
     reply = "\n".join(lines)
