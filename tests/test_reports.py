@@ -698,6 +698,18 @@ What now?""",
         ),
         [("unreadable", None, "Lunch\nSee you at noon.")],
     ),
+    "notice that names nobody above an original, whose sender is not the one": (
+        notice(
+            """\
+This message was created automatically by mail delivery software.
+The following address(es) failed:
+
+Return-path: <news@list.example>
+From: News <news@list.example>
+Subject: June"""
+        ),
+        [("unreadable", None, "failure notice\nThis message was created automatically")],
+    ),
 }
 
 

@@ -44,7 +44,8 @@ def _status_row(
     # Sendmail puts the address as mailed into Final-Recipient if it adds this field.
     actual = in_field(record.get("x-actual-recipient", ""))
     mailed = in_field(record.get("original-recipient", ""), final)
-    told = _told(final, mailed, record, report, is_alone=is_alone)
+    says_why = _says_why(record.get("diagnostic-code", ""))
+    told = _told(final, mailed, report, says_why=says_why, is_alone=is_alone)
     if not mailed:
         mailed = final if actual else _as_mailed(final, told, report) or final
     if not mailed:
@@ -57,7 +58,10 @@ def _status_row(
     status = _STATUS_CODE.search(record.get("status", ""))
     code = status[1] if status else None
     event = _EVENT_OF_ACTION.get(action) or _event_of_status(code, report)
-    reply = _reply(record, told) if event != "delivery" else record.get("diagnostic-code", action)
+    if event == "delivery" or says_why:
+        reply = record.get("diagnostic-code", action)
+    else:
+        reply = _reply(record, told)
     return {
         "event": event,
         "time": _time(record, about_message),
@@ -71,10 +75,9 @@ def _status_row(
 
 
 def _told(
-    final: str, mailed: str, record: Fields, report: Report, *, is_alone: bool
+    final: str, mailed: str, report: Report, *, says_why: bool, is_alone: bool
 ) -> prose.Finding | None:
     """Ask the notice about a recipient where the fields leave reason or address open."""
-    says_why = _says_why(record.get("diagnostic-code", ""))
     if says_why and mailed and not report.tells_alias:
         return None
     notice = report.words
@@ -109,15 +112,12 @@ def _as_mailed(final: str, told: prose.Finding | None, report: Report) -> str:
 
 
 def _reply(record: Fields, told: prose.Finding | None) -> str:
-    """Give the reason: Diagnostic-Code, the notice about this recipient, the status's comment."""
-    diagnostic = record.get("diagnostic-code", "")
-    if _says_why(diagnostic):
-        return diagnostic
+    """Give the reason where Diagnostic-Code has none: the notice's, the status's comment."""
     comment = _COMMENT.search(record.get("status", ""))
     return (
         (told.reply if told and told.is_certain else "")
         or (comment[1] if comment else "")
-        or (told.reply if told else diagnostic)
+        or (told.reply if told else record.get("diagnostic-code", ""))
     )
 
 
@@ -126,9 +126,10 @@ def _says_why(diagnostic: str) -> bool:
 
     Domino breaks its lines within words: the notice has them whole.
     """
-    return not diagnostic.lower().startswith("x-notes") and bool(
-        _WORD.search(_TYPE.sub("", diagnostic))
-    )
+    if not diagnostic or diagnostic.lower().startswith("x-notes"):
+        return False
+    kind = _TYPE.match(diagnostic)
+    return bool(_WORD.search(diagnostic, kind.end() if kind else 0))
 
 
 def _is_outdone(code: str | None, reply: str) -> bool:
@@ -144,9 +145,10 @@ def _event_of_status(code: str | None, report: Report) -> str:
 
 def _time(record: Fields, about_message: Fields) -> datetime | None:
     dates = (record.get("last-attempt-date"), record.get("arrival-date"))
-    return next(
-        (t for d in (*dates, about_message.get("arrival-date")) if d and (t := parse_time(d))), None
-    )
+    for date in (*dates, about_message.get("arrival-date")):
+        if date and (time := parse_time(date)):
+            return time
+    return None
 
 
 def _host(value: str) -> str | None:

@@ -20,7 +20,7 @@ def complained(report: Report) -> Iterator[Row]:
     kind = feedback.first("feedback-type").lower()
     told_by_receiver = in_header(report.original, "x-hmxmroriginalrecipient")
     is_plain = told_by_receiver or (
-        report.original and wording.COMPLAINT_IN_SUBJECT.match(report.mail.subject)
+        wording.COMPLAINT_IN_SUBJECT.match(report.mail.subject) and report.original
     )
     if not kind and not is_plain:
         return
@@ -48,8 +48,7 @@ def complained(report: Report) -> Iterator[Row]:
 
 def receipts(report: Report) -> Iterator[Row]:
     """Disposition notifications (RFC 8098): the mail was shown, or dealt with unseen."""
-    told = fields(report.mail.receipt)
-    if not told:
+    if not report.mail.receipt or not (told := fields(report.mail.receipt)):
         return
     disposition = told.first("disposition").lower()
     recipient = in_header(told, "original-recipient") or in_header(told, "final-recipient")

@@ -35,7 +35,7 @@ def is_message(head: bytes) -> bool:
     >>> is_message(b"email,reason\na@example.org,550 unknown\n")
     False
     """
-    head = _unix_lines(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
+    head = unix_lines(head.removeprefix(b"\xef\xbb\xbf")).lstrip()
     if mbox_line := _MBOX_LINE.match(head):
         return bool(_HEADER.match(head.removeprefix(mbox_line.group(0)).removeprefix(b">")))
     lines = re.split(rb"\n[ \t]*\n", head, maxsplit=1)[0].split(b"\n")
@@ -106,8 +106,9 @@ def mails(block: bytes) -> list[bytes]:
     ]
 
 
-def _unix_lines(data: bytes) -> bytes:
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+def unix_lines(data: bytes) -> bytes:
+    """Give bytes with LF line ends; nearly all mails have them."""
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def _unix_chunks(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -116,7 +117,7 @@ def _unix_chunks(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         data = held + chunk
         held = b"\r" if data.endswith(b"\r") else b""
-        yield _unix_lines(data.removesuffix(b"\r"))
+        yield unix_lines(data.removesuffix(b"\r"))
     if held:
         yield b"\n"
 

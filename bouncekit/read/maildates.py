@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 # How nearly all mails write the time; the standard library reads all the ways there are, slowly.
 _PLAIN_TIME = re.compile(
@@ -14,6 +15,7 @@ _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTHS = {_MONTH_NAMES[at : at + 3]: at // 4 + 1 for at in range(0, 48, 4)}
 
 
+@lru_cache(maxsize=256)  # the bounces of a mailing quote one time, and many come in a second
 def parse_time(text: str) -> datetime | None:
     """Read an RFC 5322 date as UTC; None where it is none.
 

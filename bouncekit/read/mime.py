@@ -11,9 +11,11 @@ import re
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
-from functools import cached_property
+from functools import lru_cache
 from html import unescape
-from string import ascii_lowercase, ascii_uppercase
+
+from bouncekit.read.mailbox import unix_lines
+from bouncekit.read.once import once
 
 # What is read of a header block and of a part, in bytes: notices are short, and of the returned
 # original (which follows them) only the headers count.
@@ -21,6 +23,8 @@ HEADERS_LIMIT = 256_000
 PART_LIMIT = 64_000
 PARTS_LIMIT = 100
 NESTING_LIMIT = 6
+# Headers up to this size, in bytes, are remembered: mail systems write the same over each part.
+_SHORT = 400
 
 # What does not begin a field goes on with the one above, even where its indent was lost.
 _FIELD_BEGINS = re.compile(r"\n([A-Za-z0-9_-]{1,80})[ \t]*:")
@@ -43,8 +47,6 @@ _RETURNED = ("message/rfc822", "message/global", "text/rfc822-header", "message/
 _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _RECEIPT = ("message/disposition-notification", "message/global-disposition-notification")
 
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
-
 # What really comes under a name: supersets, and the encodings that are mistaken for it.
 _CODECS = {
     "iso-2022-jp": ("iso2022_jp_ext", "euc_jp", "cp932"),
@@ -63,35 +65,65 @@ _LIKE_ASCII = ("", "us-ascii", "utf-8", "iso-8859-1", "windows-1252", "iso-8859-
 _NO_CHARSET = re.compile(r"unicode|raw|idna|puny|undefined|utf-?7|mbcs|oem|string|charmap")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Headers:
     """A block of header fields as text that begins with LF, and the same in lower case."""
 
     block: str = ""
     lower: str = ""
 
+    @once
+    def content_type(self) -> str:
+        """The value of Content-Type."""
+        return self.first("content-type")
+
+    @once
+    def kind(self) -> str:
+        """The content type itself, in lower case."""
+        match = _TYPE.search(self.content_type)
+        return match.group(0).lower() if match else "text/plain"
+
+    @once
+    def charset(self) -> str:
+        """The declared charset, or an empty text."""
+        match = _CHARSET.search(self.content_type)
+        return match.group(1) if match else ""
+
+    @once
+    def encoding(self) -> str:
+        """The transfer encoding, in lower case."""
+        return self.first("content-transfer-encoding").lower()
+
+    @once
+    def is_traced(self) -> bool:
+        """True for the headers of a mail that was carried."""
+        return "received" in self
+
+    @once
+    def is_attached(self) -> bool:
+        """True for the headers of a part that is to be kept as a file."""
+        return self.first("content-disposition").lower().startswith("attachment")
+
     def __bool__(self) -> bool:
         return bool(_FIELD_BEGINS.search(self.block))
 
     def all(self, name: str) -> list[str]:
         """Give the unfolded values of a field (its name in lower case), in order."""
-        values, at = [], 0
-        while at := self._start(name, at):
-            values.append(self._value(at))
+        key = f"\n{name}:"
+        values, at = [], self.lower.find(key)
+        while at >= 0:
+            values.append(self._value(at + len(key)))
+            at = self.lower.find(key, at + len(key))
         return values
 
     def first(self, name: str) -> str:
         """Give a field's first value, or an empty text."""
-        start = self._start(name)
-        return self._value(start) if start else ""
+        key = f"\n{name}:"
+        at = self.lower.find(key)
+        return self._value(at + len(key)) if at >= 0 else ""
 
     def __contains__(self, name: str) -> bool:
-        return self._start(name) > 0
-
-    def _start(self, name: str, at: int = 0) -> int:
-        """Give where the next value of a field begins, or 0."""
-        at = self.lower.find(f"\n{name}:", at)
-        return at + len(name) + 2 if at >= 0 else 0
+        return f"\n{name}:" in self.lower
 
     def _value(self, start: int) -> str:
         following = _FIELD_BEGINS.search(self.block, start)
@@ -109,18 +141,17 @@ class Part:
 
     def content(self) -> bytes:
         """Give the beginning of the body, its transfer encoding undone, its lines ended by LF."""
-        encoding = self.headers.first("content-transfer-encoding").lower()
+        encoding = self.headers.encoding
         body = self.body[:PART_LIMIT]
         if encoding.startswith("quoted"):
             body = quopri.decodestring(body)
         elif encoding.startswith("base64"):
             body = _from_base64(body)
-        return _unix_lines(body)
+        return unix_lines(body)
 
     def text(self) -> str:
         """Give the beginning of the body as text, without markup."""
-        charset = _CHARSET.search(self.headers.first("content-type"))
-        text = decode(self.content(), charset.group(1) if charset else "")
+        text = decode(self.content(), self.headers.charset)
         return without_markup(text) if self.kind == "text/html" else text
 
 
@@ -131,39 +162,39 @@ class Mail:
     headers: Headers
     parts: list[Part]
 
-    @cached_property
+    @once
     def subject(self) -> str:
         """The subject, encoded words decoded."""
         return decode_words(self.headers.first("subject"))
 
-    @cached_property
+    @once
     def notice(self) -> str:
         """What is written for people: the plain text, else the HTML without its markup."""
         readable = [p for p in self.parts if p.kind.startswith("text/") and not _is_returned(p)]
         plain = "\n\n".join(p.text() for p in readable if p.kind != "text/html").strip()
         return plain or "\n\n".join(p.text() for p in readable if p.kind == "text/html").strip()
 
-    @cached_property
+    @once
     def status(self) -> str:
         """The fields of a delivery status notification."""
         return _joined(self.parts, _STATUS)
 
-    @cached_property
+    @once
     def feedback(self) -> str:
         """The fields of a feedback report."""
         return _joined(self.parts, ("message/feedback-report",))
 
-    @cached_property
+    @once
     def receipt(self) -> str:
         """The fields of a disposition notification."""
         return _joined(self.parts, _RECEIPT)
 
-    @cached_property
+    @once
     def original(self) -> bytes:
         """The returned original, or its headers."""
         return next((_as_message(part) for part in self.parts if _is_returned(part)), b"")
 
-    @cached_property
+    @once
     def original_headers(self) -> Headers:
         """The headers of the returned original."""
         return split_headers(self.original.lstrip())[0]
@@ -171,7 +202,7 @@ class Mail:
     @property
     def is_report(self) -> bool:
         """True if the mail says that it is a report (RFC 6522)."""
-        return "multipart/report" in self.headers.first("content-type").lower()
+        return "multipart/report" in self.headers.content_type.lower()
 
 
 def read_mail(raw: bytes) -> Mail:
@@ -180,7 +211,7 @@ def read_mail(raw: bytes) -> Mail:
     >>> read_mail(b"Subject: =?utf-8?q?caf=C3=A9?=\r\n\r\nHello").subject
     'café'
     """
-    headers, body = split_headers(_unix_lines(raw.removeprefix(b"\xef\xbb\xbf")).lstrip())
+    headers, body = split_headers(unix_lines(raw.removeprefix(b"\xef\xbb\xbf")).lstrip())
     return Mail(headers, _leaves(headers, body))
 
 
@@ -190,13 +221,18 @@ def split_headers(raw: bytes) -> tuple[Headers, bytes]:
     A line that is no header and lost its indent belongs to the header above it; a part that
     begins with something else has no headers at all.
     """
-    if mbox_line := _MBOX_LINE.match(raw):
+    if raw.startswith((b"From ", b">From ")) and (mbox_line := _MBOX_LINE.match(raw)):
         raw = raw[mbox_line.end() :]
     if not _HEADER_LINE.match(raw):
         return Headers(), raw.removeprefix(b"\n")
     end = _HEADERS_END.search(raw, 0, HEADERS_LIMIT)
     block, body = (raw[: end.start()], raw[end.end() :]) if end else (raw[:HEADERS_LIMIT], b"")
-    return fields(decode(block, "")), body
+    return (_headers(block) if len(block) <= _SHORT else fields(decode(block, ""))), body
+
+
+@lru_cache(maxsize=128)
+def _headers(block: bytes) -> Headers:
+    return fields(decode(block, ""))
 
 
 def fields(text: str) -> Headers:
@@ -220,14 +256,26 @@ def field_list(block: str) -> list[tuple[str, str]]:
     ]
 
 
+def values_of(*names: str) -> re.Pattern[str]:
+    """Give the pattern of the values, as they are folded, of some fields in `Headers.lower`."""
+    rest = r".*(?:\n(?![a-z0-9_-]{1,80}[ \t]*:).*)*"
+    return re.compile(rf"\n(?:{'|'.join(names)}):({rest})")
+
+
 def _unfolded(value: str) -> str:
     value = value.strip()
     return " ".join(value.split()) if "\n" in value else value
 
 
 def lower(text: str) -> str:
-    """Write ASCII letters small: every letter keeps its place, which no other lower case grants."""
-    return text.lower() if text.isascii() else text.translate(_LOWER)
+    """Write ASCII letters small: every letter keeps its place, which no other lower case grants.
+
+    >>> lower("İSTANBUL")
+    'İstanbul'
+    """
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def decode(body: bytes, charset: str) -> str:
@@ -268,13 +316,11 @@ def without_markup(html: str) -> str:
 
 
 def _leaves(headers: Headers, body: bytes, depth: int = 0) -> list[Part]:
-    content_type = headers.first("content-type")
-    match = _TYPE.search(content_type)
-    kind = match.group(0).lower() if match else "text/plain"
+    kind = headers.kind
     is_multipart = kind.startswith("multipart/")
     if depth >= NESTING_LIMIT or not (is_multipart or (depth == 0 and kind == "text/plain")):
         return [Part(kind, headers, body, depth == 0)]
-    preamble, *pieces = _pieces(body, content_type)
+    preamble, *pieces = _pieces(body, headers.content_type)
     if pieces and not pieces[-1].strip():  # what follows the last delimiter
         pieces.pop()
     leaves = [leaf for piece in pieces for leaf in _leaves(*split_headers(piece), depth + 1)]
@@ -320,13 +366,13 @@ def _is_returned(part: Part) -> bool:
     """True for the returned original, also where it is not labelled as a message."""
     if part.kind.startswith(_RETURNED) or _is_traced(part):
         return True
-    is_attached = part.headers.first("content-disposition").lower().startswith("attachment")
-    return part.kind == "text/plain" and is_attached and bool(_TRACE.match(part.body))
+    is_attached = part.kind == "text/plain" and part.headers.is_attached
+    return is_attached and bool(_TRACE.match(part.body))
 
 
 def _is_traced(part: Part) -> bool:
     """True for a part whose headers are those of a mail: it has no headers of its own."""
-    return "received" in part.headers and not part.is_whole_mail
+    return not part.is_whole_mail and part.headers.is_traced
 
 
 def _as_message(part: Part) -> bytes:
@@ -336,11 +382,7 @@ def _as_message(part: Part) -> bytes:
 
 
 def _joined(parts: list[Part], kinds: tuple[str, ...]) -> str:
-    return "\n\n".join(p.text() for p in parts if p.kind in kinds)
-
-
-def _unix_lines(data: bytes) -> bytes:
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+    return "\n\n".join([p.text() for p in parts if p.kind in kinds])
 
 
 def _from_base64(body: bytes) -> bytes:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from bouncekit.read.addresses import ADDRESS, bare
 from bouncekit.read.mime import lower
+from bouncekit.read.once import once
 from bouncekit.read.reasons import (
     LEAD_IN,
     RESULT,
@@ -45,39 +46,47 @@ _ORIGINAL_BEGINS = re.compile(
 _HEADER_LINE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}:|[ \t]+\S|From \S+ ")
 
 _AT_LINE_START = re.compile(
-    rf"""^[\s>*•·#|-]*["'<(\[]*(?:mailto:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""", re.I
+    rf"""^[\s>*•·#|-]*["'<(\[]*(?i:mailto:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$"""
 )
 _BEHIND_NAME = re.compile(
-    rf"""^[^<>:]{{1,200}}<(?:mailto:|smtp:)?(?P<address>{ADDRESS})>
+    rf"""^[^<>:]{{1,200}}<(?i:mailto:|smtp:)?(?P<address>{ADDRESS})>
     (?P<rest>[:;.\s]*|:\s.*|\s*\(.*)$""",
-    re.I | re.X,
+    re.X,
 )
 _BEHIND_LABEL = re.compile(
-    rf"""(?:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address|\bundeliverable\ to
+    rf"""(?i:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address|\bundeliverable\ to
       |\bdelivered\ to|\bdeliver(?:y|ing)?\ (?:(?:your|the|this)\ )?(?:e-?mail|message|mail)?\ ?to
       |destinataires?|destinatario|destinatário|empfänger|ontvanger|odbiorc\w+|получател\w+
       |宛先|收件人|收件人地址)
       (?:\ (?:e-?mail\ )?address(?:es)?)?\s*[:：=]?\s*|\bRCPT\ TO\s*:\s*)
-    ["'<(\[]*(?:mailto:|smtp:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""",
-    re.I | re.X,
+    ["'<(\[]*(?i:mailto:|smtp:)?(?P<address>{ADDRESS})[>"')\]]*(?P<rest>.*)$""",
+    re.X,
 )
-# What a label holds, in lower case: most lines can be passed over without a closer look.
+# How a label begins, in lower case: most lines can be passed over without a closer look.
 _LABEL = re.compile(
-    "recipient|address|deliver|rcpt|destinat|empfänger|ontvanger|odbiorc|получател|宛先|收件人"
+    "recipient|addressed to|failed address|undeliver|deliver|rcpt"
+    "|destinat|empfänger|ontvanger|odbiorc|получател|宛先|收件人"
 )
 _ANY_ADDRESS = re.compile(ADDRESS)
-_WORDS_BEFORE = 80  # characters before an address that tell what it is
-_LED_TO = re.compile(
-    r"""(?:^\s*to:|\b(?:to|for|user|mailbox|account|address|userid|attempts|size|full|an|a|à|para
-    |pour|per|voor|do|для|на)\b)[\s:<"'(]*$""",
-    re.I | re.X,
+_WORDS_BEFORE = 80  # characters before an address that tell what it is, read in lower case
+_TO = (
+    "to|for|user|mailbox|account|address|userid|attempts|size|full|an|a|à|para|pour|per|voor|do"
+    "|для|на"
 )
+_ELSEWHERE = (
+    "from|sender|reply-to|cc|bcc|contact|postmaster|administrator|support|help|envelope-from"
+    "|message-id|von|de|от"
+)
+_LED_TO = re.compile(rf"""(?:^\s*to:|\b(?:{_TO})\b)[\s:<"'(]*$""")
 _LED_ELSEWHERE = re.compile(
-    r"""(?:\b(?:mail\s+from|from|sender|reply-to|cc|bcc|contact|postmaster|administrator|support
-    |help|envelope-from|sent\s+by|please\s+\w+(?:\s+\w+)?\s+to|write\s+to|message-id|von|de|от)
-    |mailto|@)[\s:=<"'(\[]*$""",
-    re.I | re.X,
+    rf"""(?:\b(?:{_ELSEWHERE}|sent\s+by|(?:please\s+\w+(?:\s+\w+)?|write)\s+to)|mailto|@)
+    [\s:=<"'(\[]*$""",
+    re.X,
 )
+# How a match of them ends, but for marks: most can be passed over without a closer look.
+_ENDS_TO = tuple(_TO.split("|"))
+_ENDS_ELSEWHERE = (*_ELSEWHERE.split("|"), "by", "to", "@")
+_MARKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + ":=<\"'(["
 _ROLE = re.compile(r"^(?:mailer-daemon|postmaster|post_master|mail-?daemon|mdaemon)@", re.I)
 _AS_MAILED = re.compile(
     rf"\(\s*(?:expanded|generated|forwarded)\s+from:?\s*<?(?P<address>{ADDRESS})>?\s*\)", re.I
@@ -172,48 +181,57 @@ class _Block:
     remote_mta: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Notice:
-    """What was read from all of a notice: its recipients' lines and the replies it quotes."""
+    """What all of a notice says, read once and when asked: a recipient's own lines may do."""
 
     lines: list[str]
     mentions: list[_Mention]
-    by_recipient: dict[str, list[_Mention]]
-    below: dict[int, _Block]
-    session: dict[str, str]
-    quoted: str
-    remote_mta: str
-    whole: str
+
+    @once
+    def by_recipient(self) -> dict[str, list[_Mention]]:
+        found: dict[str, list[_Mention]] = {}
+        for mention in self.mentions:
+            found.setdefault(mention.key, []).append(mention)
+        return found
+
+    @once
+    def below(self) -> dict[int, _Block]:
+        return _below([m for m in self.mentions if m.strength == STRONG], self.lines)
+
+    @once
+    def session(self) -> dict[str, str]:
+        return session_replies(self.lines)
+
+    @once
+    def quoted(self) -> str:
+        return quoted_reply(self.paragraphs)
+
+    @once
+    def remote_mta(self) -> str:
+        return _remote_mta(self.whole)
+
+    @once
+    def whole(self) -> str:
+        return "\n".join(self.paragraphs)
+
+    @once
+    def paragraphs(self) -> list[str]:
+        return paragraphs(self.lines)
 
 
 @lru_cache(maxsize=8)  # a report with many recipients asks again for each
 def _read(notice: str) -> _Notice:
     lines = [line.rstrip() for line in notice.split("\n")]
-    mentions = _without_echoes([m for n in range(len(lines)) for m in _mentions(n, lines)], lines)
-    by_recipient: dict[str, list[_Mention]] = {}
-    for mention in mentions:
-        by_recipient.setdefault(mention.key, []).append(mention)
-    everything = paragraphs(lines)
-    whole = "\n".join(everything)
-    return _Notice(
-        lines=lines,
-        mentions=mentions,
-        by_recipient=by_recipient,
-        below=_below([m for m in mentions if m.strength == STRONG], lines),
-        session=session_replies(lines),
-        quoted=quoted_reply(everything),
-        remote_mta=_remote_mta(whole),
-        whole=whole,
-    )
+    mentions = [m for n, line in enumerate(lines) if "@" in line for m in _mentions(n, lines)]
+    return _Notice(lines, _without_echoes(mentions, lines))
 
 
 def _mentions(number: int, lines: list[str]) -> list[_Mention]:
     """Give the addresses in a line and how surely each is a recipient's."""
     line = lines[number]
-    if "@" not in line:
-        return []
     match = _recipient_in(line)
-    if match and not _LED_ELSEWHERE.search(line[: match.start("address")]):
+    if match and not _leads_elsewhere(line[: match.start("address")]):
         is_within_sentence = (
             match["rest"].strip().startswith("(") and match.re is not _AT_LINE_START
         )
@@ -223,9 +241,9 @@ def _mentions(number: int, lines: list[str]) -> list[_Mention]:
         strength = LIKELY if runs_over and _SENTENCE.match(rest) else STRONG
         return [_Mention(number, bare(match["address"]), rest, strength)]
     return [
-        _Mention(number, bare(m[0]), "", LIKELY if _LED_TO.search(_before(m)) else WEAK)
+        _Mention(number, bare(m[0]), "", LIKELY if _leads_to(_before(m)) else WEAK)
         for m in _ANY_ADDRESS.finditer(line)
-        if not _LED_ELSEWHERE.search(_before(m))
+        if not _leads_elsewhere(_before(m))
     ]
 
 
@@ -235,9 +253,26 @@ def _recipient_in(line: str) -> re.Match[str] | None:
         ("<" in line and _BEHIND_NAME.match(line))
         or _AT_LINE_START.match(line)
         or ("..." in line and RESULT.match(line))
-        or (_LABEL.search(line.lower()) and _BEHIND_LABEL.search(line))
-        or None
+        or _behind_label(line)
     )
+
+
+def _behind_label(line: str) -> re.Match[str] | None:
+    small = line.lower()
+    if not (label := _LABEL.search(small)):
+        return None
+    # Lower case may be longer: what stands before the label does not matter.
+    return _BEHIND_LABEL.search(line, label.start() - (len(small) - len(line)))
+
+
+def _leads_to(before: str) -> bool:
+    small = before.lower()
+    return small.rstrip(_MARKS).endswith(_ENDS_TO) and bool(_LED_TO.search(small))
+
+
+def _leads_elsewhere(before: str) -> bool:
+    small = before.lower()
+    return small.rstrip(_MARKS).endswith(_ENDS_ELSEWHERE) and bool(_LED_ELSEWHERE.search(small))
 
 
 def _before(address: re.Match[str]) -> str:
@@ -273,16 +308,10 @@ def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
     mentions = read.by_recipient.get(recipient.lower(), [])
     below = [read.below[m.line] for m in mentions if m.line in read.below]
     worded = _first(block.worded for block in below)
-    # What a recipient's own lines say goes before a reply that another's lines quote.
-    is_anothers = bool(worded) and any(
-        read.below[m.line].quoted == read.quoted
-        for m in read.mentions
-        if m.line in read.below and m.key != recipient.lower()
-    )
     reply = (
         read.session.get(recipient.lower())
         or _first(block.quoted for block in below)
-        or (read.quoted if is_alone and not is_anothers else "")
+        or (read.quoted if is_alone and not (worded and _is_anothers(recipient, read)) else "")
         or worded
         or _first(_beside(m, read.lines) for m in mentions)
         or read.whole
@@ -294,6 +323,18 @@ def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
         as_mailed=_first(block.as_mailed for block in below),
         remote_mta=remote_mta or (read.remote_mta if is_alone else ""),
         is_certain=any(m.strength == STRONG for m in mentions),
+    )
+
+
+def _is_anothers(recipient: str, read: _Notice) -> bool:
+    """True if the reply that the notice quotes stands in the lines of another recipient.
+
+    What a recipient's own lines say goes before it.
+    """
+    return any(
+        read.below[m.line].quoted == read.quoted
+        for m in read.mentions
+        if m.line in read.below and m.key != recipient.lower()
     )
 
 

@@ -1,8 +1,10 @@
 """Find the lines of a notice that give the reason: quoted SMTP replies, transcripts, paragraphs."""
 
 import re
+from functools import lru_cache
 
 from bouncekit.read.addresses import ADDRESS, addresses
+from bouncekit.read.mime import lower
 
 # A quoted reply: a code at the start of a line or behind what introduces a quotation, a code with
 # an enhanced code behind it anywhere, or an enhanced code at the start of a line.
@@ -35,11 +37,18 @@ THEIR_LINE = re.compile(
     rf"{_CLOCK}(?:<<<|<--|<-|Out:|S:|Received\s*>>>|SERVER -> CLIENT:)\s*(?P<said>.*)$", re.I
 )
 
+# How such a line begins, in lower case: most texts have none and can be passed over.
+_SPOKEN = re.compile(
+    r"\n[^\S\n]*(?:\d{4}-\d\d-\d\d|>>>|<<<|--?>|<--?|in:|out:|c:|s:|sent\s*<|received\s*>"
+    r"|client -> server|server -> client|data$)",
+    re.M,
+)
+
 # Before RCPT TO the receiver speaks of the sender: these words of the reporter belong to the reply.
+# Read in lower case: each branch begins with a letter, so that most of a text is passed over.
 _STAGE = re.compile(
-    r"\bafter (?:pipelined )?(?:MAIL FROM|EHLO|HELO|initial connection)\b"
-    r"|\bsender was rejected\b|\bgreeting failed\b",
-    re.I,
+    r"a(?<=\ba)fter (?:pipelined )?(?:mail from|ehlo|helo|initial connection)\b"
+    r"|s(?<=\bs)ender was rejected\b|g(?<=\bg)reeting failed\b"
 )
 _REFUSAL = re.compile(r"[45]\d\d(?P<more>-)?")
 _RECIPIENT_COMMAND = re.compile(r"\brcpt\b", re.I)
@@ -82,20 +91,31 @@ def quoted_reply(among: list[str]) -> str:
     'after MAIL FROM: 550 No such domain'
     """
     for paragraph in among:
-        if not _CODE.search(paragraph):
+        if not _may_quote(paragraph):
             continue
         lines = paragraph.split("\n")
         for number, line in enumerate(lines):
             if (code := code_in(line)) and not OUR_LINE.match(line):
                 reply = _from_code("\n".join(lines[number:]), code)
-                stage = _STAGE.search("\n".join([*lines[:number], line[: code.start()]]))
-                return f"{stage[0]}: {reply}" if stage else reply
+                before = "\n".join([*lines[:number], line[: code.start()]])
+                stage = _STAGE.search(lower(before))
+                return f"{before[slice(*stage.span())]}: {reply}" if stage else reply
     return ""
 
 
+@lru_cache(maxsize=128)  # a line is asked up to three times, and many mails hold the same
 def code_in(line: str) -> re.Match[str] | None:
     """Find where a line quotes an SMTP reply of failure (`QUOTED_REPLY`)."""
-    return QUOTED_REPLY.search(line) if _CODE.search(line) else None
+    return QUOTED_REPLY.search(line) if _may_quote(line) else None
+
+
+def _may_quote(text: str) -> bool:
+    return ("4" in text or "5" in text) and bool(_CODE.search(text))
+
+
+def _holds_session(lines: list[str]) -> bool:
+    """False where surely no line is one of a session's transcript."""
+    return bool(_SPOKEN.search("\n".join(["", *lines]).lower()))
 
 
 def session_replies(lines: list[str]) -> dict[str, str]:
@@ -109,7 +129,10 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     replies: dict[str, str] = {}
     heard: list[str] = []
     asked = ""
+    is_session = _holds_session(lines)
     for number, line in enumerate(lines):
+        if not is_session and "@" not in line:  # only a result stands outside of a session
+            continue
         if "while talking to" in line.lower():
             heard, asked = [], ""
         elif ours := OUR_LINE.match(line):
@@ -129,6 +152,8 @@ def session_replies(lines: list[str]) -> dict[str, str]:
 
 def accepted_in_session(lines: list[str]) -> set[str]:
     """Give the recipients (lower case) that a transcript shows accepted while it refused others."""
+    if not _holds_session(lines):
+        return set()
     answers: dict[str, str] = {}
     asked = ""
     for line in lines:
@@ -230,9 +255,14 @@ def _whole_reply(lines: list[str], number: int, code: re.Match[str]) -> str:
 def _from_code(text: str, code: re.Match[str]) -> str:
     """Cut a text from the code to where the mark that opened the quotation closes."""
     start = max(code.start(name) for name in ("code", "inner", "enhanced"))
-    lines = [line for line in text[start:].split("\n") if not OUR_LINE.match(line)]
-    said = (theirs["said"] if (theirs := THEIR_LINE.match(line)) else line for line in lines)
-    reply = _GAVE_UP_ON.sub("", "\n".join(said)).strip()
+    lines = text[start:].split("\n")
+    if _holds_session(lines):
+        lines = [line for line in lines if not OUR_LINE.match(line)]
+        lines = [said["said"] if (said := THEIR_LINE.match(line)) else line for line in lines]
+    reply = "\n".join(lines)
+    if "Giving up on" in reply:
+        reply = _GAVE_UP_ON.sub("", reply)
+    reply = reply.strip()
     closing = _CLOSING.get(text[start - 1 : start], "")
     return reply[: reply.rindex(closing)] if closing and closing in reply else reply
 

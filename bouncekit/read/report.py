@@ -3,18 +3,20 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from bouncekit.read import prose, wording
 from bouncekit.read.addresses import addresses, in_header
 from bouncekit.read.maildates import parse_time
-from bouncekit.read.mime import Headers, Mail, fields
+from bouncekit.read.mime import Headers, Mail, fields, values_of
+from bouncekit.read.once import once
 
 Row = dict[str, Any]
 
 # How much of a mail's text is kept as `reply` where nothing in it is a reason, in characters.
 EXCERPT_LIMIT = 500
+_OWN = values_of("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
+_SENDERS = values_of("from", "return-path", "reply-to")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -24,31 +26,31 @@ class Report:
 
     mail: Mail
 
-    @cached_property
+    @once
     def notice(self) -> str:
         """What the notice says, without the original that is quoted below it."""
         return self._split[0]
 
-    @cached_property
+    @once
     def quoted(self) -> str:
         """The original that is quoted below the notice."""
         return self._split[1]
 
-    @cached_property
+    @once
     def _split(self) -> tuple[str, str]:
         return prose.split_original(self.mail.notice)
 
-    @cached_property
+    @once
     def original(self) -> Headers:
         """The headers of the returned original, be it attached or quoted."""
         return self.mail.original_headers or fields(_BLANK_LINE.split(self.quoted, maxsplit=1)[0])
 
-    @cached_property
+    @once
     def time(self) -> datetime | None:
         """When the mail was written."""
         return parse_time(self.mail.headers.first("date"))
 
-    @cached_property
+    @once
     def is_bounce(self) -> bool:
         """True if a mail system wrote the mail and it tells of a failure.
 
@@ -70,7 +72,7 @@ class Report:
             or prose.quotes_reply(self.notice)
         )
 
-    @cached_property
+    @once
     def failure(self) -> str:
         """The event of a recipient that did not get the mail: for good, or not yet."""
         subject = self.mail.subject.lower()
@@ -78,38 +80,36 @@ class Report:
             return "deferral"
         return "bounce"
 
-    @cached_property
+    @once
     def words(self) -> str:
         """The notice in lower case."""
         return self.notice.lower()
 
-    @cached_property
+    @once
     def tells_alias(self) -> bool:
         """True if the notice says which address an address was made of."""
-        aliases = ("(expanded from", "(generated from")
         written = self.mail.notice.lower()  # with the original: to look there first is quicker
-        return any(alias in written and alias in self.words for alias in aliases)
+        if "(expanded from" not in written and "(generated from" not in written:
+            return False
+        return "(expanded from" in self.words or "(generated from" in self.words
 
-    @cached_property
+    @once
     def failed(self) -> list[str]:
         """The addresses of X-Failed-Recipients (Exim, Gmail)."""
         return in_header(self.mail.headers, "x-failed-recipients")
 
-    @cached_property
+    @once
     def others(self) -> set[str]:
         """Addresses that are rather sender or reporter than recipient, in lower case."""
-        own = ("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
-        fields = [value for name in own for value in self.mail.headers.all(name)]
-        originals = ("from", "return-path", "reply-to")
-        fields += [value for name in originals for value in self.original.all(name)]
-        return {address.lower() for address in addresses("\n".join(fields))}
+        values = _OWN.findall(self.mail.headers.lower) + _SENDERS.findall(self.original.lower)
+        return {address.lower() for address in addresses("\n".join(values))}
 
-    @cached_property
+    @once
     def to(self) -> list[str]:
         """The addresses to which the original was written."""
         return in_header(self.original, "to")
 
-    @cached_property
+    @once
     def only_to(self) -> str:
         """The one address to which the original was written, unless it is a list's own."""
         if len(self.to) != 1 or "cc" in self.original:
@@ -123,7 +123,7 @@ class Report:
         """True if the original was written to an address."""
         return address.lower() in {a.lower() for a in self.to}
 
-    @cached_property
+    @once
     def excerpt(self) -> str:
         """The subject and the beginning of the text."""
         return f"{self.mail.subject}\n{self.mail.notice[:EXCERPT_LIMIT]}".strip() or "an empty mail"

@@ -110,7 +110,7 @@ def _mailing(original: Headers) -> str | None:
     if in_brackets := _IN_BRACKETS.search(stream):
         stream = in_brackets[1]
     sent = parse_time(original.first("date"))
-    return f"{stream} {sent:%Y-%m-%d}" if sent else stream
+    return f"{stream} {sent.date()}" if sent else stream
 
 
 def _distinct(rows: list[Row]) -> list[Row]:

@@ -8,8 +8,8 @@ Fields = dict[str, str]
 
 _RECIPIENT_FIELD = re.compile(r"\n[ \t]*(?:final|original)-recipient[ \t]*:")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_INDENTED_FIELD = re.compile(r"^[ \t]+(?=[A-Z][\w-]{2,40}:)", re.M)
-_RECIPIENTS = ("final-recipient", "original-recipient")
+_INDENTED_FIELD = re.compile(r"\n[ \t]+(?=[A-Z][\w-]{2,40}:)")
+_ONCE = ("final-recipient", "original-recipient", "action")
 
 
 def names_recipient(text: str) -> bool:
@@ -29,7 +29,7 @@ def status_records(status: str) -> tuple[Fields, list[Fields]]:
     records: list[Fields] = []
     for block in _BLANK_LINE.split(status):
         for record in _split_at_repeats(field_list(_without_indents(block))):
-            if any(name in record for name in _RECIPIENTS):
+            if "final-recipient" in record or "original-recipient" in record:
                 records.append(record)
             elif records and "action" not in records[-1]:
                 records[-1] = records[-1] | {
@@ -42,14 +42,16 @@ def status_records(status: str) -> tuple[Fields, list[Fields]]:
 
 def _without_indents(block: str) -> str:
     is_indented = block.startswith((" ", "\t")) or "\n " in block or "\n\t" in block
-    return _INDENTED_FIELD.sub("", block) if is_indented else block
+    return _INDENTED_FIELD.sub("\n", f"\n{block}")[1:] if is_indented else block
 
 
 def _split_at_repeats(pairs: list[tuple[str, str]]) -> list[Fields]:
     """Begin a new record where a field comes again that a recipient has only once."""
+    if len(once := dict(pairs)) == len(pairs):
+        return [once]
     records: list[Fields] = [{}]
     for name, value in pairs:
-        if name in records[-1] and name in (*_RECIPIENTS, "action"):
+        if name in records[-1] and name in _ONCE:
             records.append({})
         records[-1].setdefault(name, value)
     return records

@@ -51,7 +51,10 @@ def _told_row(found: prose.Finding, report: Report, final: str = "") -> Row:
 
 
 def detected(report: Report) -> Iterator[Row]:
-    """Bounces that Mailman's collection of detectors knows."""
+    """Bounces that Mailman's collection of detectors knows.
+
+    It sees no quoted original, whose sender it would take for the recipient.
+    """
     if not report.is_bounce or not report.notice:
         return
     from email import message_from_string
@@ -60,7 +63,7 @@ def detected(report: Report) -> Iterator[Row]:
 
     pairs = field_list(report.mail.headers.block)
     lines = [f"{name}: {value}" for name, value in pairs if name != "content-transfer-encoding"]
-    text = "\n".join([*lines, "", report.mail.notice])
+    text = "\n".join([*lines, "", report.notice])
     try:
         temporary, permanent = all_failures(message_from_string(text))
     except Exception:  # its detectors trip over truncated mails
