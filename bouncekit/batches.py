@@ -102,7 +102,7 @@ def _chosen(frame: pl.DataFrame, condition: Reader) -> pl.Series:
 
 def _read(frame: pl.DataFrame, chosen: pl.Series, reader: Reader, dtype: pl.DataType) -> pl.Series:
     """Read the chosen rows as a frame of their own, and put what is found back into its place."""
-    few = frame.filter(chosen)
+    few = frame.filter(chosen).rechunk()  # else each chunk is read by itself
     if few.is_empty():
         return pl.Series([None], dtype=dtype).new_from_index(0, len(chosen))
     found = few.with_columns(found=reader(*map(pl.col, few.columns)).cast(dtype))["found"]
