@@ -129,6 +129,23 @@ def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path
     assert (folder / "out.csv").read_text() == "old"
 
 
+# In the order they are loaded, from the first to the last.
+LOADED = ["bouncekit", "polars", "polars._plr", "bouncekit.suppress", "typer", "bouncekit.endings"]
+
+
+@pytest.mark.parametrize("module", LOADED)
+def test_ctrl_c_while_python_loads_is_one_sentence(module: str) -> None:
+    _, done = ended([HERE / "injected.py", "signal", "1", module, "cli", "codes", "550"])
+    is_one_sentence(done, "stopped; what was there before is as it was", 130)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="shells are others there")
+def test_what_runs_in_the_background_does_not_mind_ctrl_c() -> None:
+    run = f"{sys.executable} {HERE / 'injected.py'} signal 1 polars cli codes 550"
+    done = subprocess.run(["sh", "-c", f"trap '' INT; {run}"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_a_killed_run_read_is_deleted_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
