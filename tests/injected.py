@@ -5,7 +5,8 @@
 
 The fault comes at the third step that opens, moves, makes or deletes something in the folder.
 Without steps left to count, the run is as any other. `offline` has no step: it forbids whatever
-leaves this machine. A `signal` comes as Python begins to load that module.
+leaves this machine. A `signal` comes as Python begins to load that module. `within` kills inside of
+the write that makes any file larger than 3 bytes, be it Python's or Rust's.
 """
 
 import errno
@@ -70,6 +71,15 @@ def signal_at_import(name: str) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     sys.addaudithook(hook)
+
+
+def kill_within_write(size: int) -> None:
+    """Let the system end this process at that byte of a file (setrlimit(2), SIGXFSZ)."""
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def forbid_network() -> None:
@@ -179,6 +189,8 @@ def main() -> None:
         forbid_network()
     elif fault == "signal":
         signal_at_import(folder)
+    elif fault == "within":
+        kill_within_write(int(at))
     else:
         inject(fault, int(at), folder)
     from _bouncekit import main as command_line

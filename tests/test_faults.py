@@ -119,6 +119,30 @@ def test_the_next_run_tidies_up_after_one_that_was_killed(
     assert pl.read_csv(folder / "out.csv", infer_schema=False).height == 3_000
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="there is no such signal there")
+@pytest.mark.parametrize("out", ["out.csv", "out.parquet"])
+def test_killed_inside_of_a_write_a_run_leaves_the_old_output(
+    out: str, export: Path, tmp_path: Path
+) -> None:
+    folder, tmp = tmp_path / "out", tmp_path / "tmp"
+    folder.mkdir()
+    tmp.mkdir()
+    command = ["classify", str(export), "-o", str(folder / out)]
+    assert bouncekit(*command).returncode == 0
+    whole = (folder / out).read_bytes()
+    (folder / out).write_text("old")
+    injected: list[str | Path] = [HERE / "injected.py", "within", str(len(whole) // 2), folder]
+    code, _ = ended([*injected, "cli", *command], TMPDIR=str(tmp))
+    assert code == -signal.SIGXFSZ
+    # The Parquet file is smaller than what was read of the export: there it dies before.
+    assert leftovers(folder) if out == "out.csv" else any(tmp.iterdir())
+    assert (folder / out).read_text() == "old"
+    assert bouncekit(*command, TMPDIR=str(tmp)).returncode == 0
+    assert (folder / out).stat().st_size == len(whole)
+    assert not leftovers(folder)
+    assert not any(tmp.iterdir())
+
+
 def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
