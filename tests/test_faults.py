@@ -362,6 +362,28 @@ def test_a_file_that_changes_while_it_is_read_is_rows_or_one_sentence(
     assert said is None or (name in said and "\n" not in said)
 
 
+CUT = """
+import os, sys
+from pathlib import Path
+from _bouncekit import never_map
+never_map()
+from bouncekit.read.stored import store
+path = Path(sys.argv[1])
+store(path, folder=path.parent, progress=lambda rows: os.truncate(path, 0))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be cut there")
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "log"])
+def test_a_file_cut_while_rows_of_it_go_by_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{kind}"
+    heading, rows = ("", KINDS[path.name]) if kind != "csv" else EXPORT.split("\n", 1)
+    path.write_text(heading + "\n" * bool(heading) + rows * (12_000_000 // len(rows)), "utf-8")
+    _, done = ended(["-c", CUT, path])
+    said = f"bouncekit.errors.BouncekitError: {path} "
+    assert said in done.stderr.splitlines()[-1], (done.returncode, done.stderr)
+
+
 @pytest.mark.parametrize("size", [1, 7, 4096])
 @pytest.mark.parametrize("name", ["x.csv", "x.ndjson", "x.mbox", "broken.csv"])
 def test_short_reads_change_nothing(
