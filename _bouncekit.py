@@ -15,7 +15,7 @@ SAID = "stopped; what was there before is as it was."
 def main() -> None:
     """Load the command line and run it."""
     handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # in the background a shell lets it be ignored
+    if handler is signal.default_int_handler:  # a shell lets what runs in the background ignore it
         signal.signal(signal.SIGINT, _end)
     never_map()
     from bouncekit.cli import main as run

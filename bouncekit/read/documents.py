@@ -1,6 +1,6 @@
 """Take the list of events out of a JSON document, one record after the other.
 
-As a tree the document would take twenty to forty times its size in memory.
+As a tree the document would take up to sixty times its size in memory.
 """
 
 import json
@@ -14,7 +14,7 @@ from bouncekit.read.envelopes import LISTS, item_text
 AT_ONCE = 10_000  # records that become a part of the column together
 
 _BLANKS = re.compile(r"[ \t\n\r]*")  # RFC 8259 §2
-_Found = tuple[pl.Series | None, int]  # a list of objects, and where the text goes on
+_Found = tuple[pl.Series | None, int]  # a list of objects, and the place after where it was
 
 
 def records_of(text: str) -> pl.Series | None:
