@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
+from _bouncekit import SAID, STOPPED
 from bouncekit.errors import BouncekitError
 from bouncekit.files import one_line
 
 TROUBLE = 2
-STOPPED = 130  # 128 + SIGINT, as shells tell it
 CUT_SHORT = 1  # `bouncekit codes | head`: nobody reads on
 
 
@@ -34,7 +34,7 @@ def _exit(code: object, said: str = "") -> None:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError as problem:
+    except (OSError, KeyboardInterrupt) as problem:
         code, said = _told(problem)
         _forget(sys.stdout)
     if code == STOPPED and not said:  # the parser of the command line ends a run so
@@ -69,7 +69,7 @@ def _told(problem: BaseException) -> tuple[int, str]:
     if isinstance(problem, BrokenPipeError) and _nobody_reads():
         return CUT_SHORT, ""
     if isinstance(problem, KeyboardInterrupt):
-        return STOPPED, "stopped; what was there before is as it was."
+        return STOPPED, SAID
     if isinstance(problem, MemoryError):
         return TROUBLE, "there is not enough memory; read fewer files at once."
     if isinstance(problem, OSError):

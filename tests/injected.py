@@ -1,10 +1,12 @@
 """Run something while a fault waits for it: what test_faults.py does to processes of its own.
 
     python tests/injected.py kill 3 /some/folder file|list|folder|cli [arguments]
+    python tests/injected.py signal 1 polars cli [arguments]
 
 The fault comes at the third step that opens, moves, makes or deletes something in the folder.
 Without steps left to count, the run is as any other. `offline` has no step: it forbids whatever
-leaves this machine.
+leaves this machine. A `signal` comes as Python begins to load that module. `within` kills inside of
+the write that makes any file larger than 3 bytes, be it Python's or Rust's.
 """
 
 import errno
@@ -59,6 +61,25 @@ def inject(fault: str, at: int, folder: str) -> Callable[[], bool]:
 
     sys.addaudithook(hook)
     return lambda: seen >= at
+
+
+def signal_at_import(name: str) -> None:
+    """Let Ctrl-C come when Python begins to load that module."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "import" and arguments[0] == name:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sys.addaudithook(hook)
+
+
+def kill_within_write(size: int) -> None:
+    """Let the system end this process at that byte of a file (setrlimit(2), SIGXFSZ)."""
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def forbid_network() -> None:
@@ -166,9 +187,13 @@ def main() -> None:
         return
     if fault == "offline":
         forbid_network()
+    elif fault == "signal":
+        signal_at_import(folder)
+    elif fault == "within":
+        kill_within_write(int(at))
     else:
         inject(fault, int(at), folder)
-    from bouncekit.cli import main as command_line
+    from _bouncekit import main as command_line
 
     sys.argv = ["bouncekit", *arguments]
     command_line()

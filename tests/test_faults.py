@@ -119,6 +119,30 @@ def test_the_next_run_tidies_up_after_one_that_was_killed(
     assert pl.read_csv(folder / "out.csv", infer_schema=False).height == 3_000
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="there is no such signal there")
+@pytest.mark.parametrize("out", ["out.csv", "out.parquet"])
+def test_killed_inside_of_a_write_a_run_leaves_the_old_output(
+    out: str, export: Path, tmp_path: Path
+) -> None:
+    folder, tmp = tmp_path / "out", tmp_path / "tmp"
+    folder.mkdir()
+    tmp.mkdir()
+    command = ["classify", str(export), "-o", str(folder / out)]
+    assert bouncekit(*command).returncode == 0
+    whole = (folder / out).read_bytes()
+    (folder / out).write_text("old")
+    injected: list[str | Path] = [HERE / "injected.py", "within", str(len(whole) // 2), folder]
+    code, _ = ended([*injected, "cli", *command], TMPDIR=str(tmp))
+    assert code == -signal.SIGXFSZ
+    # The Parquet file is smaller than what was read of the export: there it dies before.
+    assert leftovers(folder) if out == "out.csv" else any(tmp.iterdir())
+    assert (folder / out).read_text() == "old"
+    assert bouncekit(*command, TMPDIR=str(tmp)).returncode == 0
+    assert (folder / out).stat().st_size == len(whole)
+    assert not leftovers(folder)
+    assert not any(tmp.iterdir())
+
+
 def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -127,6 +151,23 @@ def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path
     _, done = ended([*injected, "classify", export, "-o", folder / "out.csv"])
     is_one_sentence(done, "stopped; what was there before is as it was", 130)
     assert (folder / "out.csv").read_text() == "old"
+
+
+# In the order they are loaded, from the first to the last.
+LOADED = ["bouncekit", "polars", "polars._plr", "bouncekit.suppress", "typer", "bouncekit.endings"]
+
+
+@pytest.mark.parametrize("module", LOADED)
+def test_ctrl_c_while_python_loads_is_one_sentence(module: str) -> None:
+    _, done = ended([HERE / "injected.py", "signal", "1", module, "cli", "codes", "550"])
+    is_one_sentence(done, "stopped; what was there before is as it was", 130)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="shells are others there")
+def test_what_runs_in_the_background_does_not_mind_ctrl_c() -> None:
+    run = f"{sys.executable} {HERE / 'injected.py'} signal 1 polars cli codes 550"
+    done = subprocess.run(["sh", "-c", f"trap '' INT; {run}"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_a_killed_run_read_is_deleted_by_the_next(
@@ -319,6 +360,28 @@ def test_a_file_that_changes_while_it_is_read_is_rows_or_one_sentence(
     else:
         assert found.records == found.rows + found.duplicates
     assert said is None or (name in said and "\n" not in said)
+
+
+CUT = """
+import os, sys
+from pathlib import Path
+from _bouncekit import never_map
+never_map()
+from bouncekit.read.stored import store
+path = Path(sys.argv[1])
+store(path, folder=path.parent, progress=lambda rows: os.truncate(path, 0))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be cut there")
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "log"])
+def test_a_file_cut_while_rows_of_it_go_by_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{kind}"
+    heading, rows = ("", KINDS[path.name]) if kind != "csv" else EXPORT.split("\n", 1)
+    path.write_text(heading + "\n" * bool(heading) + rows * (12_000_000 // len(rows)), "utf-8")
+    _, done = ended(["-c", CUT, path])
+    said = f"bouncekit.errors.BouncekitError: {path} "
+    assert said in done.stderr.splitlines()[-1], (done.returncode, done.stderr)
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])

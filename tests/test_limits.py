@@ -306,3 +306,24 @@ def test_the_page_on_limits_says_what_the_code_does() -> None:
     }
     for what, number in fixed.items():
         assert f"| {what} | {number}" in page
+
+
+OPENED = """
+import resource, sys
+from pathlib import Path
+from bouncekit.read.files import peek
+from bouncekit.read.objects import open_json
+path = Path(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+open_json(path, peek(path))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("around", ["[{}]", '{{"data": {{"results": [{}]}}}}'])
+def test_a_document_of_tiny_records_takes_a_few_times_its_size(around: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(around.format(",".join(['{"email":"ann@example.org"}'] * 500_000)))
+    command = [sys.executable, "-c", OPENED, str(path)]
+    kilobytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert kilobytes * 1024 < 10 * path.stat().st_size

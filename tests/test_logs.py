@@ -1,17 +1,21 @@
 """Mail logs: lines are joined to what became of each recipient, and nothing else counts."""
 
+import gzip
 import json
 import random
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 import bouncekit as bk
 from bouncekit.errors import BouncekitError
-from bouncekit.read import load
+from bouncekit.read import files, load
+from bouncekit.read.logs import export
 from bouncekit.schema import BOUNCES
 
 POSTFIX = """\
@@ -145,7 +149,6 @@ def test_exim_gives_up_for_the_reason_it_last_heard(tmp_path: Path) -> None:
 
 
 def test_a_packed_log_reads_alike(tmp_path: Path) -> None:
-    import gzip
 
     plain = bk.read(written(tmp_path, POSTFIX), year=2025).drop("source")
     packed = tmp_path / "mail.log.1.gz"
@@ -208,6 +211,10 @@ WRAPPED: dict[str, Callable[[str, int, str], str]] = {
             "__REALTIME_TIMESTAMP": "1772625600123456",
         }
     ),
+    "journalctl -o export": lambda program, pid, said: (
+        "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1772625600123456\nPRIORITY=6\n"
+        f"SYSLOG_IDENTIFIER=postfix/{program}\n_PID={pid}\nMESSAGE={said}\n"
+    ),
     "RFC 5424": lambda program, pid, said: (
         f"<22>1 2026-03-04T12:00:00.123456Z mx postfix/{program} {pid} - - {said}"
     ),
@@ -258,3 +265,63 @@ def test_a_log_is_read_through_what_other_programs_made_of_its_lines(
         (NOON, "bounce", "ann@example.org", "news@example.com", reply)
     ]
     assert "taken as UTC" not in str(reading)
+
+
+def exported(entries: list[dict[str, str]]) -> bytes:
+    """Write entries as `journalctl -o export` does, control characters behind a size."""
+    return b"".join(
+        b"".join(_field(name, value.encode()) for name, value in entry.items()) + b"\n"
+        for entry in entries
+    )
+
+
+def _field(name: str, value: bytes) -> bytes:
+    if value.isascii() and value.decode().isprintable():
+        return b"%b=%b\n" % (name.encode(), value)
+    return b"%b\n%b%b\n" % (name.encode(), struct.pack("<Q", len(value)), value)
+
+
+ODD = "\n\nMESSAGE\n\x1e__REALTIME_TIMESTAMP=1\n\n"
+JOURNAL = [
+    {
+        "__CURSOR": f"s=1;i={number}",
+        "__REALTIME_TIMESTAMP": str(1772625600123456 + number),
+        "OTHER": ODD * number,
+        "SYSLOG_IDENTIFIER": f"postfix/{'qmgr' if said is FROM else 'smtp'}",
+        "SYSLOG_PID": "7",
+        "MESSAGE": said,
+    }
+    for number, said in enumerate(
+        [FROM, DELIVERY, DELIVERY.replace("sorry", "désolé"), "removed\x1b[0m"]
+    )
+]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 37, 1 << 20])
+def test_an_export_of_a_journal_tells_what_its_json_tells(
+    tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = bk.read(written(tmp_path, "\n".join(map(json.dumps, JOURNAL)))).drop("source")
+    monkeypatch.setattr(files, "CHUNK", chunk)
+    path = tmp_path / "journal"
+    path.write_bytes(exported(JOURNAL))
+    assert told["line"].to_list() == [2, 3]
+    assert bk.read(path).drop("source").equals(told)
+    path.write_bytes(gzip.compress(exported(JOURNAL)))
+    assert bk.read(path).drop("source").equals(told)
+
+
+@pytest.mark.parametrize("size", [2**63, 2**40, 1 << 21, 5])
+def test_a_field_of_a_size_that_is_none_costs_no_other_entry(tmp_path: Path, size: int) -> None:
+    whole = exported(JOURNAL)
+    damaged = b"OTHER\n%b" % struct.pack("<Q", size) + b"damaged\n\n"
+    path = tmp_path / "journal"
+    path.write_bytes(exported(JOURNAL[:1]) + damaged + whole)
+    assert len(bk.read(path)) == 2
+
+
+def test_of_a_giant_field_of_a_journal_little_is_held() -> None:
+    chunk = b"x" * (1 << 16)
+    begun = b"__REALTIME_TIMESTAMP=1772625600123456\nMESSAGE\n" + struct.pack("<Q", 1 << 40)
+    pieces = export.entries(chain([begun], (chunk for _ in range(1000)), [b"\n\n"]))
+    assert max(map(len, pieces)) < 3 << 20

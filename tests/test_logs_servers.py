@@ -61,7 +61,7 @@ OPENSMTPD = """\
 HMAILSERVER = """\
 "SMTPD"	10	1	"2024-03-04 09:11:00.000"	"127.0.0.1"	"RECEIVED: RCPT TO:<ann@Example.org>"
 "SMTPD"	10	1	"2024-03-04 09:11:00.001"	"127.0.0.1"	"SENT: 250 OK"
-"APPLICATION"	11	"2024-03-04 09:11:59.000"	"SMTPDeliverer - Message 5: Delivering message from news@example.com"
+"APPLICATION"	11	"2024-03-04 09:11:59.000"	"SMTPDeliverer - Message 5: Delivering message from news@example.com to ann@Example.org, cy@example.net. File: C:\\Data\\{0A}.eml"
 "SMTPC"	12	2	"2024-03-04 09:12:00.000"	"192.0.2.25"	"RECEIVED: 220 mx.example.org ESMTP"
 "SMTPC"	12	2	"2024-03-04 09:12:00.001"	"192.0.2.25"	"SENT: STARTTLS"
 "SMTPC"	12	2	"2024-03-04 09:12:00.002"	"192.0.2.25"	"RECEIVED: 220 2.0.0 Ready"
@@ -80,6 +80,15 @@ HMAILSERVER = """\
 "SMTPC"	13	3	"2024-03-04 09:12:02.000"	"192.0.2.26"	"RECEIVED: 250 ok"
 "SMTPC"	13	3	"2024-03-04 09:12:02.001"	"192.0.2.26"	"SENT: RCPT TO:<cy@example.net>"
 "SMTPC"	13	3	"2024-03-04 09:12:02.002"	"192.0.2.26"	"RECEIVED: 451 4.7.1 Greylisted"
+"APPLICATION"	11	"2024-03-04 09:12:02.100"	"SMTPDeliverer - Message 5: Message could not be delivered. Scheduling it for later delivery in 60 minutes."
+"APPLICATION"	14	"2024-03-04 09:12:02.200"	"SMTPDeliverer - Message 6: Delivering message from news@example.com to dee@Gone.example, eve@example.org. File: C:\\Data\\{0B}.eml"
+"APPLICATION"	14	"2024-03-04 09:12:02.300"	"SMTPDeliverer - Message 6: No mail servers could be found for the address dee@Gone.example."
+"APPLICATION"	11	"2024-03-04 09:12:02.400"	"SMTPDeliverer - Message 5: Delivering message from news@example.com to cy@example.net. File: C:\\Data\\{0A}.eml"
+"APPLICATION"	14	"2024-03-04 09:12:02.500"	"SMTPDeliverer - Message 6: Message could not be delivered. Returning error log to sender."
+"APPLICATION"	11	"2024-03-04 09:12:02.600"	"SMTPDeliverer - Message 5: Message could not be delivered. Returning error log to sender."
+"APPLICATION"	15	"2024-03-04 09:12:02.700"	"SMTPDeliverer - Message 7: Delivering message from <Empty> to news@example.com. File: C:\\Data\\{0C}.eml"
+"APPLICATION"	15	"2024-03-04 09:12:02.800"	"SMTPDeliverer - Message 7: Message could not be delivered. Returning error log to sender."
+"APPLICATION"	15	"2024-03-04 09:12:02.900"	"SMTPDeliverer - Message 7: Message delivery thread completed."
 """  # noqa: E501
 
 MAILENABLE = """\
@@ -214,16 +223,24 @@ def test_opensmtpd_lines_become_what_became_of_each_recipient(tmp_path: Path) ->
         (7, "unreadable", None, NEWS, OPENSMTPD.split("\n")[6], None, None),
     ]
     assert frame["final_recipient"].to_list() == [None, "bo@example.net", None, None]
+    # What it calls msgid is a number in its queue: to a sent list of Message-IDs it is nobody's.
+    assert frame["message_id"].null_count() == len(frame)
 
 
 def test_hmailserver_sessions_become_what_became_of_each_recipient(tmp_path: Path) -> None:
     frame = bk.read(written(tmp_path, HMAILSERVER), tz="Europe/Berlin")
     unknown, spam = "550-5.1.1 No such\n550 5.1.1 user", "554 5.7.1 Looks like spam"
+    unserved = "No mail servers could be found for the address dee@Gone.example."
+    given_up = "Message could not be delivered. Returning error log to sender."
     assert frame.select(TOLD).rows() == [
         (12, "bounce", "ann@example.org", NEWS, unknown, None, "mx.example.org"),
         (14, "bounce", "bo@example.org", NEWS, spam, None, "mx.example.org"),
         (21, "deferral", "cy@example.net", NEWS, "451 4.7.1 Greylisted", None, "mx.example.net"),
+        (24, "deferral", "dee@gone.example", NEWS, unserved, None, None),
+        (26, "bounce", "dee@gone.example", NEWS, unserved, None, None),
+        (27, "bounce", "cy@example.net", NEWS, given_up, None, None),
     ]
+    assert frame["source_class"].to_list() == [None] * 4 + ["hmailserver:expired"] * 2
     assert frame["time"][0] == datetime(2024, 3, 4, 8, 12, 1, tzinfo=UTC)
 
 

@@ -59,6 +59,7 @@ VERDICTS = {
     "powermta:virus-related": "virus",
     "postfix:expired": "expired",
     "sendmail:expired": "expired",
+    "hmailserver:expired": "expired",
     "kumomta:InvalidRecipient": "unknown_user",
     "kumomta:TooManyRecipients": "too_many_recipients",
     "kumomta:ProtocolErrors": "protocol_error",

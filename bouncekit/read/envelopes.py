@@ -70,9 +70,13 @@ def _texts(array: str) -> Iterator[str | None]:
         items = json.loads(array)
     except (ValueError, RecursionError):  # such as a number of thousands of digits
         items = [array]
-    for item in items:
-        is_text = item is None or isinstance(item, str)
-        yield item if is_text else json.dumps(item, ensure_ascii=False)
+    yield from map(item_text, items)
+
+
+def item_text(item: Any) -> str | None:
+    """An item of an array as text, in one line."""
+    is_text = item is None or isinstance(item, str)
+    return item if is_text else json.dumps(item, ensure_ascii=False)
 
 
 def opened(frame: pl.LazyFrame, *, at_once: bool = False) -> pl.LazyFrame:

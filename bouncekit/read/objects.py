@@ -13,9 +13,13 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
+from bouncekit.read.documents import records_of
 from bouncekit.read.envelopes import ESCAPE, RECORD, TEXT, inner, opened
 from bouncekit.read.files import Peek, as_text, literal, unpack
+from bouncekit.read.streams import in_batches
 
+# Each record becomes a row of some hundred columns, a value for each heading that may be in it.
+RECORDS_AT_ONCE = 20_000
 STRING = pl.String()
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
@@ -57,9 +61,9 @@ def open_json(
 
     Raises BouncekitError where nothing in the file is JSON.
     """
-    data = unpack(path, peek.packing)
-    check_document(path, len(data))
-    text = as_text(data).lstrip("\ufeff")
+    text = _text(path, peek)
+    if not mended and (records := records_of(text)) is not None:
+        return _listed("json", records, known, mended=False)
     document = pl.DataFrame({RECORD: [text]}).select(inner(TEXT, ()))
     if document.item() is not None:
         return _listed("json", [text], known, mended=mended)
@@ -67,6 +71,12 @@ def open_json(
     if pl.DataFrame({RECORD: documents}).select(inner(TEXT, ()).is_null().all()).item():
         raise _not_json(path, text)
     return _listed("json", documents, known, mended=True)
+
+
+def _text(path: Path, peek: Peek) -> str:
+    data = unpack(path, peek.packing)
+    check_document(path, len(data))
+    return as_text(data).lstrip("\ufeff")
 
 
 def open_bodies(
@@ -105,11 +115,14 @@ def _from_literals(cells: pl.Series) -> pl.Series:
     return pl.Series(cells.name, told, dtype=pl.String)
 
 
-def _listed(kind: str, records: list[str], known: Known, *, mended: bool) -> Table:
+def _listed(kind: str, records: list[str] | pl.Series, known: Known, *, mended: bool) -> Table:
     """The table of records in memory, or of those that they wrap."""
     frame = pl.LazyFrame({RECORD: records}, schema={RECORD: pl.String()})
-    numbered = opened(frame, at_once=True).with_row_index(LINE, offset=1)
-    return _looked_up(kind, numbered.collect().lazy(), known, mended=mended)
+    numbered = opened(frame, at_once=True).with_row_index(LINE, offset=1).collect()
+    parts = in_batches(
+        lambda: numbered.iter_slices(RECORDS_AT_ONCE), numbered.schema, "records of a document"
+    )
+    return _looked_up(kind, parts, known, mended=mended)
 
 
 def _documents(text: str) -> Iterator[str]:

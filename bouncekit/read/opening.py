@@ -4,6 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -55,8 +56,23 @@ def _is_plain_mail(path: Path, options: Options) -> bool:
     return not seen.packing and is_message(seen.head)
 
 
+@contextmanager
+def uncut(found: list[Found]) -> Iterator[None]:
+    """Raise BouncekitError where a file became shorter while it was read, be all read or not."""
+    before = [(file.path, file.path.stat().st_size) for file in found if file.path.is_file()]
+    yield
+    for path, size in before:
+        if path.exists() and path.stat().st_size < size:
+            raise BouncekitError(f"{path} became shorter while it was read: read it again.")
+
+
 def collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
     """The rows of a file, or of several mails; what Polars refuses is read again by records."""
+    with uncut(found):
+        return _collected(found, options)
+
+
+def _collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
     try:
         part = part_of_all(found, options)
         return part, part.frame.collect(engine="streaming")

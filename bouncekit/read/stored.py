@@ -11,7 +11,7 @@ from bouncekit.files import watched
 from bouncekit.read import marked, options_of
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import Options
-from bouncekit.read.opening import DAMAGE, Part, part_of_all, together, trouble
+from bouncekit.read.opening import DAMAGE, Part, part_of_all, together, trouble, uncut
 from bouncekit.read.overlap import is_known, key
 from bouncekit.read.reading import FILES, Account
 
@@ -56,7 +56,8 @@ def _sunk(found: list[Found], options: Options, place: Path, progress: Progress)
     for mended in (False, True):
         try:
             part = part_of_all(found, options, mended=mended)
-            watched(part.frame, progress).sink_parquet(place, compression="lz4")
+            with uncut(found):
+                watched(part.frame, progress).sink_parquet(place, compression="lz4")
         except OSError as error:
             raise trouble(found[0].path, error, place.parent) from None
         except DAMAGE as error:

@@ -24,6 +24,7 @@ from bouncekit.read.logs import (
     stamps,
 )
 from bouncekit.read.logs.blocks import line_blocks
+from bouncekit.read.logs.export import entries, is_export
 from bouncekit.read.logs.stream import Server, events_of
 from bouncekit.read.logs.wrappings import Unwrap, unwrap, unwrapped
 from bouncekit.schema import BOUNCES
@@ -70,6 +71,8 @@ def server_of(head: bytes) -> str | None:
 
 def _first_lines(head: bytes) -> tuple[pl.Series, Unwrap | None]:
     """Give the first lines of a log without their wrappings, and what takes these off."""
+    if is_export(head):
+        head = b"".join(entries(iter([head])))
     # All that tells a log by is ASCII.
     text = as_text(head) if is_wide(head) else head.decode("utf-8-sig", errors="replace")
     lines = pl.Series([line.removesuffix("\r") for line in text.split("\n")[:_HEAD_LINES]])

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.read.files import Peek, encoding, packed_chunks, text_encoding
+from bouncekit.read.logs.export import entries, is_export
 from bouncekit.read.logs.wrappings import Unwrap
 
 # Smaller blocks cost time for each of them, larger ones only memory.
@@ -29,7 +30,7 @@ def line_blocks(path: Path, peek: Peek, size: int | None = None) -> Iterator[tup
     least = size or BLOCK_BYTES
     first, held = 0, 0
     block: list[bytes] = []
-    for part in _parts(_as_utf8(_whole_lines(_without_utf16(path, peek))), least):
+    for part in _parts(_as_utf8(_whole_lines(_one_entry_a_line(path, peek))), least):
         block.append(part)
         held += len(part)
         if held >= least:
@@ -53,6 +54,13 @@ def lines_of(first: int, block: bytes, off: Unwrap | None = None) -> pl.LazyFram
     if off is not None:
         text = off(text)
     return lines.with_columns(pl.col("line") + pl.lit(first, pl.UInt32), text=text)
+
+
+def _one_entry_a_line(path: Path, peek: Peek) -> Iterator[bytes]:
+    """Give the unpacked bytes of a file, each entry of a journal's export as one line."""
+    if is_export(peek.head):
+        return entries(packed_chunks(path, peek.packing))
+    return _without_utf16(path, peek)
 
 
 def _without_utf16(path: Path, peek: Peek) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """OpenSMTPD: `mta delivery evpid=... to=<...> result="PermFail" stat="550 ..."`.
 
 Until version 5 it wrote `relay: PermFail for 4f3b2c1d0a9e8f70: session=..., to=<...>, stat=550 ...`
-(smtpd's log.c and its news, https://www.opensmtpd.org/).
+(smtpd's log.c and its news, https://www.opensmtpd.org/). No line of either holds a Message-ID: what
+it calls `msgid` is the number of a message in its queue, which no list of sent messages knows.
 """
 
 import polars as pl

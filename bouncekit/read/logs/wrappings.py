@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from bouncekit.read.logs.export import FIELD_END
+
 Unwrap = Callable[[pl.Expr], pl.Expr]
 
 
@@ -25,19 +27,34 @@ def _of_docker(text: pl.Expr) -> pl.Expr:
     return pl.concat_str(text.str.json_path_match("$.time"), said, separator=" ")
 
 
-def _of_journal(text: pl.Expr) -> pl.Expr:
-    """`journalctl -o json`, the fields of systemd.journal-fields(7)."""
-    microseconds = text.str.json_path_match("$.__REALTIME_TIMESTAMP")
+def _of_journal_json(text: pl.Expr) -> pl.Expr:
+    """`journalctl -o json`: an object for each entry."""
+    return _of_journal(lambda field: text.str.json_path_match(f"$.{field}"))
+
+
+def _of_journal_export(text: pl.Expr) -> pl.Expr:
+    """`journalctl -o export`, each entry as a line of `entries`."""
+    return _of_journal(
+        lambda field: text.str.extract(rf"(?:^|{FIELD_END}){field}=([^{FIELD_END}]*)")
+    )
+
+
+def _of_journal(value: Callable[[str], pl.Expr]) -> pl.Expr:
+    """Give an entry as a line of syslog, from the fields of systemd.journal-fields(7)."""
+    microseconds = value("__REALTIME_TIMESTAMP")
     seconds = pl.concat_str(
         microseconds.str.head(10), microseconds.str.slice(10).str.head(6), separator="."
     )
-    pid = pl.coalesce(
-        text.str.json_path_match("$.SYSLOG_PID"), text.str.json_path_match("$._PID"), pl.lit("0")
-    )
-    program = text.str.json_path_match("$.SYSLOG_IDENTIFIER")
-    said = text.str.json_path_match("$.MESSAGE")
+    pid = pl.coalesce(value("SYSLOG_PID"), value("_PID"), pl.lit("0"))
     return pl.concat_str(
-        seconds, pl.lit(" "), program, pl.lit("["), pid, pl.lit("]: "), said, ignore_nulls=True
+        seconds,
+        pl.lit(" "),
+        value("SYSLOG_IDENTIFIER"),
+        pl.lit("["),
+        pid,
+        pl.lit("]: "),
+        value("MESSAGE"),
+        ignore_nulls=True,
     )
 
 
@@ -70,7 +87,8 @@ WRAPPINGS = (
     Wrapping(_COMPOSE, lambda text: text.str.replace(_COMPOSE, "")),
     Wrapping(_KUBERNETES, lambda text: text.str.replace(_KUBERNETES, "$1 ")),
     Wrapping(r'^\{"log":".*"time":"', _of_docker),
-    Wrapping(r'^\{.*"__REALTIME_TIMESTAMP" ?: ?"\d{16}"', _of_journal),
+    Wrapping(r'^\{.*"__REALTIME_TIMESTAMP" ?: ?"\d{16}"', _of_journal_json),
+    Wrapping(rf"(?:^|{FIELD_END})__REALTIME_TIMESTAMP=\d{{16}}", _of_journal_export),
     Wrapping(_RFC_5424, _of_rfc_5424),
 )
 
