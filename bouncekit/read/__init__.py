@@ -18,6 +18,7 @@ from bouncekit.read.logs import READERS
 from bouncekit.read.opening import collected, part_of_all, together
 from bouncekit.read.overlap import each_once, key
 from bouncekit.read.reading import FILES, Reading
+from bouncekit.read.streams import in_large_batches
 
 __all__ = ["Reading", "load", "read", "scan"]
 
@@ -61,7 +62,7 @@ def scan(
     options = options_of(source, tz, year, mapping)
     parts = (part_of_all(files, options) for files in together(find(paths), options))
     frames = [part.frame for part in parts if part.kind != "skipped"]
-    return pl.concat(_some(frames, paths))
+    return in_large_batches(pl.concat(_some(frames, paths)))
 
 
 def load(
