@@ -1,7 +1,9 @@
 """Say why a message bounced, whose fault it is, and what made us say so."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from os import PathLike
 from typing import overload
 
@@ -199,11 +201,11 @@ def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
 
     def read(wordings: pl.Series) -> pl.Series:
         wording = wordings.to_frame("wording")
-        (before,) = known
-        said = pl.concat(
-            [before, _read(wording.unique().join(before, on="wording", how="anti"), rules)]
-        )
-        known[0] = said.head(MOST_WORDINGS)
+        (said,) = known
+        new = wording.unique().join(said, on="wording", how="anti").drop_nulls()
+        if new.height:
+            said = pl.concat([said, _read(new, rules)])
+            known[0] = said.head(MOST_WORDINGS)
         each = wording.join(said, on="wording", how="left", maintain_order="left")
         return each.select(pl.struct(list(_SAID.to_schema()))).to_series()
 
@@ -359,16 +361,35 @@ def _conflict(rules: Rules) -> pl.Expr:
     return (by_text & (by_code != (pl.col("fault") == "recipient"))).fill_null(False)
 
 
-def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
-    """Give the name of the first entry whose words stand in the text, as words begin."""
-    words = [word for entry in entries.values() for word in entry]
+@dataclass(frozen=True)
+class _Names:
+    """Names, and the words by which texts call them; of several the first name counts."""
 
-    def name(texts: pl.Series) -> pl.Series:
+    entries: Mapping[str, Sequence[str]]
+
+    @cached_property
+    def words(self) -> list[str]:
+        return [word for entry in self.entries.values() for word in entry]
+
+    @cached_property
+    def anywhere(self) -> str:
+        return "|".join(map(re.escape, self.words))
+
+    def named(self, text: pl.Expr) -> pl.Expr:
+        """Give the name whose words stand in the text, as words begin."""
+        return only(
+            [text.str.to_lowercase()],
+            lambda text: text.str.contains(self.anywhere),
+            lambda text: by_batch(text, self._first, pl.String()),
+            pl.String(),
+        )
+
+    def _first(self, texts: pl.Series) -> pl.Series:
         # Each word has many beginnings, and few words are met.
-        met = set(texts.str.extract_many(words, overlapping=True).explode())
+        met = set(texts.str.extract_many(self.words, overlapping=True).explode())
         beginnings = {
             edge + word: name
-            for name, entry in entries.items()
+            for name, entry in self.entries.items()
             for word in entry
             if word in met
             for edge in (_EDGES if word[0].isalnum() else ("",))
@@ -377,37 +398,33 @@ def _named(text: pl.Expr, entries: dict[str, list[str]]) -> pl.Expr:
         place = texts.to_frame("text").select(first).to_series()
         return pl.Series(list(beginnings.values()), dtype=pl.String).gather(place)
 
-    anywhere = "|".join(map(re.escape, words))
-    return only(
-        [text.str.to_lowercase()],
-        lambda text: text.str.contains(anywhere),
-        lambda text: by_batch(text, name, pl.String()),
-        pl.String(),
-    )
+
+@cache
+def _providers() -> _Names:
+    return _Names(knowledge.providers())
+
+
+@cache
+def _blocklists() -> _Names:
+    return _Names({name: about["words"] for name, about in knowledge.blocklists().items()})
 
 
 def _provider() -> pl.Expr:
     """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
-
-    def named(text: pl.Expr) -> pl.Expr:
-        return _named(text, knowledge.providers())
-
-    def of_domain(domain: pl.Expr) -> pl.Expr:
-        return named(domain.str.extract("(@[^@]*)$"))
-
+    named = _providers().named
     recipient = pl.col("recipient").cast(pl.Binary)
     domain = recipient.bin.slice(pl.col("recipient").str.find("@", literal=True)).cast(pl.String)
     known = pl.coalesce(
         each_once(pl.col("remote_mta"), named, pl.String()),
-        each_once(domain, of_domain, pl.String()),
+        each_once(domain, lambda d: named(d.str.extract("(@[^@]*)$")), pl.String()),
     )
     return rest(known, [_REPLY], lambda reply: named(reply_text.readable(reply)), pl.String())
 
 
 def _blocklist() -> pl.Expr:
-    words = {name: about["words"] for name, about in knowledge.blocklists().items()}
     blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
-    return _where(blamed, lambda reply: _named(reply_text.readable(reply), words), pl.String())
+    named = _blocklists().named
+    return _where(blamed, lambda reply: named(reply_text.readable(reply)), pl.String())
 
 
 def _listed() -> pl.Expr:

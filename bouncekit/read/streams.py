@@ -9,7 +9,7 @@ Frames = Iterator[pl.DataFrame]
 
 # What Polars gives of a CSV at a time is 10,000 rows or so, and some work is done once a batch:
 # how often it is done is half of the time that `classify` takes after it.
-BATCH = 100_000  # rows
+BATCH = 50_000  # rows
 
 
 def in_batches(frames: Callable[[], Frames], schema: pl.Schema, name: str) -> pl.LazyFrame:
