@@ -19,7 +19,6 @@ from bouncekit.read.layouts import SAME_EVENT, Options
 from bouncekit.read.logs import READERS, read_log, server_of
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
-from bouncekit.read.plain import read_plain
 from bouncekit.read.reading import DMARC
 from bouncekit.read.tables import bounces, open_table
 from bouncekit.schema import BOUNCES
@@ -162,6 +161,8 @@ def _plain(path: Path, options: Options) -> Part | None:
     seen = peek(path)
     if options.source or options.mapping or kind_of(seen.head) != "csv":
         return None
+    from bouncekit.read.plain import read_plain  # its many patterns are slow to load
+
     frame = read_plain(path, seen)
     return None if frame is None else Part("text", "text", frame)
 

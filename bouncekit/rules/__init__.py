@@ -222,16 +222,22 @@ def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
 
 def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     """Give every spelling of every phrase, and the key by which it is found in `reply.words`."""
-    spelled = [(spelling, phrase) for phrase in phrases for spelling in _spellings(phrase, sets)]
-    return pl.DataFrame(
+    spelled = [list(_spellings(phrase, sets)) for phrase in phrases]
+    about = pl.DataFrame(
         {
-            "spelling": [spelling for spelling, _ in spelled],
-            "category": [phrase.category for _, phrase in spelled],
-            "rule": [phrase.rule for _, phrase in spelled],
-            "is_vague": [phrase.is_vague for _, phrase in spelled],
+            "category": [phrase.category for phrase in phrases],
+            "rule": [phrase.rule for phrase in phrases],
+            "is_vague": [phrase.is_vague for phrase in phrases],
+            "spelling": spelled,
         },
-        schema_overrides=dict.fromkeys(("spelling", "category", "rule"), pl.String),
-    ).with_columns(key=reply_text.words(pl.col("spelling")))
+        schema_overrides={
+            "category": pl.String,
+            "rule": pl.String,
+            "is_vague": pl.Boolean,
+            "spelling": pl.List(pl.String),
+        },
+    )
+    return about.explode("spelling").with_columns(key=reply_text.words(pl.col("spelling")))
 
 
 def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
