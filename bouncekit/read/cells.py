@@ -9,7 +9,6 @@ from bouncekit.schema import EVENTS
 
 # What a word may stand for: an event, or "none" of delivery.
 Told = pl.Enum([*EVENTS, "none"])
-NOTHING = pl.Series([None], dtype=pl.String)
 
 # An address as nearly all are written: nothing around it, its domain in lower case. A
 # backslash belongs to quoted local parts only: bare, it is left of an undecodable byte.
@@ -29,17 +28,8 @@ SMTP = r"^[2-5][0-7]\d$"
 
 def text(cell: pl.Expr) -> pl.Expr:
     """The cell without the space around it; null where nothing is left."""
-    return by_batch(
-        cell,
-        lambda cells: _unless_blank(stripped := cells.str.strip_chars(), stripped),
-        pl.String(),
-    )
-
-
-def _unless_blank(cells: pl.Series, stripped: pl.Series) -> pl.Series:
-    """Null where nothing is left of a cell; the same series where that is nowhere, as mostly."""
-    is_blank = stripped == ""
-    return cells.zip_with(~is_blank, NOTHING) if is_blank.any() else cells
+    stripped = cell.str.strip_chars()
+    return pl.when(stripped.str.len_bytes() > 0).then(stripped)
 
 
 def address(cell: pl.Expr) -> pl.Expr:
@@ -128,7 +118,7 @@ def word(cell: pl.Expr) -> pl.Expr:
 def written(cell: pl.Expr) -> pl.Expr:
     """A cell as it is; null where it is blank."""
 
-    return by_batch(cell, lambda cells: _unless_blank(cells, cells.str.strip_chars()), pl.String())
+    return pl.when(cell.str.strip_chars().str.len_bytes() > 0).then(cell)
 
 
 def place(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
