@@ -1,15 +1,12 @@
 """Say why a message bounced, whose fault it is, and what made us say so."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Callable
 from os import PathLike
 from typing import overload
 
 import polars as pl
 
-from bouncekit import details
+from bouncekit import details, names
 from bouncekit import reply as reply_text
 from bouncekit import rules as knowledge
 from bouncekit.batches import Reader, by_batch, each_once, looked_up, only, rest
@@ -44,10 +41,6 @@ _MEANT_OF_SENDER = {
     "unknown_domain": "sender_dns",
 }
 
-
-# What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
-_EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
-
 # What is read from a text itself, whoever says it of whom.
 _SAID = pl.Struct(
     {
@@ -64,6 +57,17 @@ _TAKEN = r"^(?<reply_code>2[0-9][0-9])[ -](?:(?<enhanced_code>2\.[0-9]\.[0-9]{1,
 # Wordings whose reading is kept from batch to batch.
 MOST_WORDINGS = 20_000
 
+# Columns that exist between the steps.
+_STEPS = (
+    "_event",
+    "_is_failure",
+    "_taken",
+    "_said",
+    "_phrase",
+    "_by_code",
+    "_evidence",
+    "_reading",
+)
 _NO_FAILURE = pl.Series(NO_FAILURE, dtype=Event)
 _REPLY = pl.col("reply")
 _EVENT, _IS_FAILURE = pl.col("_event"), pl.col("_is_failure")
@@ -100,13 +104,13 @@ def classify_by(frame: pl.LazyFrame, rules: Rules) -> pl.LazyFrame: ...
 def classify_by(frame: pl.DataFrame | pl.LazyFrame, rules: Rules) -> pl.DataFrame | pl.LazyFrame:
     """Do what `classify` does by rules that were read before."""
     lazy = frame.lazy()
-    names = lazy.collect_schema().names()
-    if "reply" not in names:
+    columns = lazy.collect_schema().names()
+    if "reply" not in columns:
         raise BouncekitError(
-            f"The frame has no column 'reply' (it has {', '.join(names) or 'none'}); "
+            f"The frame has no column 'reply' (it has {', '.join(columns) or 'none'}); "
             "rename the column that holds the SMTP reply, or read the export with bk.read()."
         )
-    classified = _classified(lazy, names, rules)
+    classified = _classified(lazy, columns, rules)
     return classified.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else classified
 
 
@@ -126,19 +130,19 @@ def _known(rules: str | PathLike[str] | None) -> Rules:
     return knowledge.builtin() if rules is None else knowledge.with_own(str(rules))
 
 
-def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFrame:
+def _classified(lazy: pl.LazyFrame, columns: list[str], rules: Rules) -> pl.LazyFrame:
     context = ("event", "recipient", "source_class", "remote_mta")
-    absent = [name for name in context if name not in names]
+    absent = [name for name in context if name not in columns]
     return (
-        lazy.drop([name for name in CLASSIFICATION if name in names])
+        lazy.drop([name for name in CLASSIFICATION if name in columns])
         .with_columns(pl.lit(None, BOUNCES[name]).alias(name) for name in absent)
         .with_columns(_event=pl.col("event").cast(Event, strict=False))
         .with_columns(_is_failure=~_EVENT.is_in(_NO_FAILURE.implode()).fill_null(False))
         .with_columns(_taken=pl.when(~_IS_FAILURE).then(_REPLY).str.extract_groups(_TAKEN))
         .with_columns(_said=_said(rules))
         .with_columns(
-            _filled("reply_code", names, _code("reply_code")),
-            _filled("enhanced_code", names, _code("enhanced_code")),
+            _filled("reply_code", columns, _code("reply_code")),
+            _filled("enhanced_code", columns, _code("enhanced_code")),
             _phrase=pl.col("_said").struct.field("phrase"),
         )
         .with_columns(_by_code=_by_code(rules), permanent=_permanent())
@@ -155,22 +159,12 @@ def _classified(lazy: pl.LazyFrame, names: list[str], rules: Rules) -> pl.LazyFr
             ),
             sending_ip=_filled(
                 "sending_ip",
-                names,
+                columns,
                 _where(pl.col("fault") == "sender", details.named_ip, pl.String()),
             ),
         )
         .with_columns(listed=_listed())
-        .drop(
-            "_event",
-            "_is_failure",
-            "_taken",
-            "_said",
-            "_phrase",
-            "_by_code",
-            "_evidence",
-            "_reading",
-        )
-        .drop(absent)
+        .drop(*_STEPS, *absent)
         .select(pl.exclude(list(CLASSIFICATION)), *CLASSIFICATION)
     )
 
@@ -244,8 +238,8 @@ def _with_codes(lazy: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _filled(name: str, names: list[str], found: pl.Expr) -> pl.Expr:
-    given = [pl.col(name).cast(BOUNCES[name], strict=False)] if name in names else []
+def _filled(name: str, columns: list[str], found: pl.Expr) -> pl.Expr:
+    given = [pl.col(name).cast(BOUNCES[name], strict=False)] if name in columns else []
     return pl.coalesce(*given, found).alias(name)
 
 
@@ -361,57 +355,9 @@ def _conflict(rules: Rules) -> pl.Expr:
     return (by_text & (by_code != (pl.col("fault") == "recipient"))).fill_null(False)
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Names, and the words by which texts call them; of several the first name counts."""
-
-    entries: Mapping[str, Sequence[str]]
-
-    @cached_property
-    def words(self) -> list[str]:
-        return [word for entry in self.entries.values() for word in entry]
-
-    @cached_property
-    def anywhere(self) -> str:
-        return "|".join(map(re.escape, self.words))
-
-    def named(self, text: pl.Expr) -> pl.Expr:
-        """Give the name whose words stand in the text, as words begin."""
-        return only(
-            [text.str.to_lowercase()],
-            lambda text: text.str.contains(self.anywhere),
-            lambda text: by_batch(text, self._first, pl.String()),
-            pl.String(),
-        )
-
-    def _first(self, texts: pl.Series) -> pl.Series:
-        # Each word has many beginnings, and few words are met.
-        met = set(texts.str.extract_many(self.words, overlapping=True).explode())
-        beginnings = {
-            edge + word: name
-            for name, entry in self.entries.items()
-            for word in entry
-            if word in met
-            for edge in (_EDGES if word[0].isalnum() else ("",))
-        }
-        first = knowledge.first_of(pl.lit(" ") + pl.col("text"), list(beginnings))
-        place = texts.to_frame("text").select(first).to_series()
-        return pl.Series(list(beginnings.values()), dtype=pl.String).gather(place)
-
-
-@cache
-def _providers() -> _Names:
-    return _Names(knowledge.providers())
-
-
-@cache
-def _blocklists() -> _Names:
-    return _Names({name: about["words"] for name, about in knowledge.blocklists().items()})
-
-
 def _provider() -> pl.Expr:
     """Give who spoke, by the remote host, else by the recipient's domain, else by the text."""
-    named = _providers().named
+    named = names.providers().named
     recipient = pl.col("recipient").cast(pl.Binary)
     domain = recipient.bin.slice(pl.col("recipient").str.find("@", literal=True)).cast(pl.String)
     known = pl.coalesce(
@@ -423,7 +369,7 @@ def _provider() -> pl.Expr:
 
 def _blocklist() -> pl.Expr:
     blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
-    named = _blocklists().named
+    named = names.blocklists().named
     return _where(blamed, lambda reply: named(reply_text.readable(reply)), pl.String())
 
 

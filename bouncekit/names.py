@@ -1,0 +1,66 @@
+"""Who or what a text names: mailbox providers and blocklists, by the words that call them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import polars as pl
+
+from bouncekit import rules as knowledge
+from bouncekit.batches import by_batch, only
+
+# What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
+_EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names, and the words by which texts call them; of several the first name counts."""
+
+    entries: Mapping[str, Sequence[str]]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words, in the order of the names."""
+        return [word for entry in self.entries.values() for word in entry]
+
+    @cached_property
+    def anywhere(self) -> str:
+        """An expression that finds any of them."""
+        return "|".join(map(re.escape, self.words))
+
+    def named(self, text: pl.Expr) -> pl.Expr:
+        """Give the name whose words stand in the text, as words begin."""
+        return only(
+            [text.str.to_lowercase()],
+            lambda text: text.str.contains(self.anywhere),
+            lambda text: by_batch(text, self._first, pl.String()),
+            pl.String(),
+        )
+
+    def _first(self, texts: pl.Series) -> pl.Series:
+        # Each word has many beginnings, and few words are met.
+        met = set(texts.str.extract_many(self.words, overlapping=True).explode())
+        beginnings = {
+            edge + word: name
+            for name, entry in self.entries.items()
+            for word in entry
+            if word in met
+            for edge in (_EDGES if word[0].isalnum() else ("",))
+        }
+        first = knowledge.first_of(pl.lit(" ") + pl.col("text"), list(beginnings))
+        place = texts.to_frame("text").select(first).to_series()
+        return pl.Series(list(beginnings.values()), dtype=pl.String).gather(place)
+
+
+@cache
+def providers() -> Names:
+    """Give the mailbox providers and mail filters of rules/providers.toml."""
+    return Names(knowledge.providers())
+
+
+@cache
+def blocklists() -> Names:
+    """Give the blocklists of rules/blocklists.toml."""
+    return Names({name: about["words"] for name, about in knowledge.blocklists().items()})
