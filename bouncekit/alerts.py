@@ -11,6 +11,7 @@ from bouncekit.incidents import PROVIDER
 from bouncekit.mask import mask
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category
 
+_BY = ("category", "fault", "provider", "blocklist", "sending_ip")
 _EXAMPLE = (
     pl.struct("reply", "recipient")
     .filter(pl.col("reply").is_not_null())
@@ -31,13 +32,23 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     with at once.
     """
     seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
-    mailed = seen.group_by("provider").agg(mailed=pl.col("recipient").hash().n_unique())
+    # One after the other: run together, they would have all their rows in memory at once.
+    mailed = (
+        seen.group_by("provider")
+        .agg(mailed=pl.col("recipient").hash().n_unique())
+        .collect(engine="streaming")
+    )
     own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
-    advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
-    return (
+    faulty = (
         seen.filter(pl.col("category").is_in(own_faults))
         .filter(pl.col("event").is_in(["bounce", "deferral"]))
-        .group_by("category", "fault", "provider", "blocklist", "sending_ip")
+        .select(*_BY, *("sender", "mailing_key", "recipient", "time", "reply"))
+        .collect(engine="streaming")
+    )
+    advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
+    return (
+        faulty.lazy()
+        .group_by(_BY)
         .agg(
             sender_domain=_SENDER_DOMAIN.drop_nulls().mode().sort().first(),
             events=pl.len(),
@@ -48,7 +59,7 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
             reply=_EXAMPLE.struct.field("reply"),
             recipient=_EXAMPLE.struct.field("recipient"),
         )
-        .join(mailed, on="provider", how="left")
+        .join(mailed.lazy(), on="provider", how="left")
         .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
         .with_columns(
             share=pl.col("recipients") / pl.col("mailed"),
