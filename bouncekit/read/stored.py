@@ -15,6 +15,9 @@ from bouncekit.read.opening import DAMAGE, Part, part_of_all, together, trouble,
 from bouncekit.read.overlap import is_known, key
 from bouncekit.read.reading import FILES, Account
 
+# Rows that are read back, and classified, at a time: twice as many take a fifth more memory.
+GROUP = 50_000
+
 Progress = Callable[[int], None]  # told how many more rows were read
 
 
@@ -57,7 +60,9 @@ def _sunk(found: list[Found], options: Options, place: Path, progress: Progress)
         try:
             part = part_of_all(found, options, mended=mended)
             with uncut(found):
-                watched(part.frame, progress).sink_parquet(place, compression="lz4")
+                watched(part.frame, progress).sink_parquet(
+                    place, compression="lz4", row_group_size=GROUP
+                )
         except OSError as error:
             raise trouble(found[0].path, error, place.parent) from None
         except DAMAGE as error:
