@@ -118,10 +118,13 @@ def _number(cell: pl.Expr) -> pl.Expr:
 def word(cell: pl.Expr) -> pl.Expr:
     """A word for an event without case, space and signs: `Hard Bounce` is `hardbounce`.
 
+    What it is about (`email`) and the family of the event (`activity.`) are left out.
+
     >>> pl.select(word(pl.lit("email.hard_bounced"))).item()
     'hardbounced'
     """
-    lower = cell.str.to_lowercase().str.replace(r"^(?:email|message|msg|mail)[._ -]", "")
+    last = cell.str.to_lowercase().str.replace(r"^(?:[\w-]+[.:])+(\w)", "$1")
+    lower = last.str.replace(r"^(?:on[._ -])?(?:(?:email|message|msg|mail)[._ -]?)?", "")
     return text(lower.str.replace_all(r"[\W_]+", ""))
 
 

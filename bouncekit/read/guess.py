@@ -31,7 +31,9 @@ def guess(
     named = {heading for headings in guessed.values() for heading in headings}
 
     def addresses(*headings: str) -> dict[str, float]:
-        return _share(sample, headings, lambda cell: cells.address(cell).is_not_null())
+        return _share(
+            sample, headings, lambda cell: cells.address(cell).is_not_null() | is_list(cell)
+        )
 
     def events(*headings: str) -> dict[str, float]:
         return _share(sample, headings, lambda cell: cells.event(cell, words).is_not_null())
@@ -68,6 +70,11 @@ def guess(
     for column in SINGLE:
         guessed[column] = _single(guessed.get(column, ()), sample)
     return {column: headings for column, headings in guessed.items() if headings}
+
+
+def is_list(cell: pl.Expr) -> pl.Expr:
+    """True for a JSON list of addresses, or of objects that hold them."""
+    return cell.str.contains(r'^\s*\[\s*(?:"|\{[^\]]*:\s*")[^"\s]+@[^"\s]+"')
 
 
 def _seen_first(headings: tuple[str, ...], sample: pl.DataFrame) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.containers import Table
 from bouncekit.read.files import NotOursError
-from bouncekit.read.guess import Fields, guess
+from bouncekit.read.guess import Fields, guess, is_list
 from bouncekit.schema import BOUNCES
 
 # What a table must have beside addresses to be taken for one of bounces.
@@ -24,6 +24,8 @@ EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", 
 SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
 # What tells a layout from others, and so is not taken over from the one it is like.
 TELLING = ("like", "headings", "has", "any", "file")
+# What holds the address in the items of a list of recipients.
+EACH = ("each", "each.email", "each.address", "each.recipient")
 # What headings begin with that name the item of a list.
 PARTS = ("each", "beside")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
@@ -43,6 +45,7 @@ class Layout:
     time_format: str | None = None
     own: bool = False
     any: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
     each: tuple[str, ...] = ()
     separator: str = ""
     beside: tuple[str, ...] = ()
@@ -120,6 +123,7 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
         verdict=entry.get("class", ""),
         time_format=entry.get("time_format"),
         any=frozenset(map(fold, entry.get("any", ()))),
+        inside=frozenset(map(fold, entry.get("inside", ()))),
         each=tuple(entry.get("each", ())),
         separator=entry.get("separator", ""),
         beside=tuple(entry.get("beside", ())),
@@ -176,12 +180,18 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
     seen = frozenset(map(fold, table.cells))
     mapped = _mapped(options, headings, table, path)
     layout = _fitting(seen, path, options)
+    wrapped = _unwrapped(layout, table)
+    headings |= {name: wrapped[name] for name in wrapped if name not in seen}
     fields = _present(layout, {**headings, **{fold(name): name for name in layout.virtual}})
     if layout.service == "generic":
         doubtful = {heading for heading in table.cells if fold(heading) in layout.doubtful}
         fields = guess(fields, sample, layout.words, doubtful)
         if not any(heading in sample.columns for heading in fields.get("recipient", ())):
             fields.pop("recipient", None)
+        elif sample.select(is_list(pl.col(fields["recipient"][0])).any()).item():
+            layout = replace(layout, each=fields["recipient"])
+            codes = (*fields.get("enhanced_code", ()), "each.status")
+            fields |= {"recipient": EACH, "enhanced_code": codes}
     fields |= mapped
     named = clipped(table.cells)
     way_out = 'say mapping={"recipient": HEADING} (on the command line --map recipient=HEADING)'
@@ -198,6 +208,20 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
             f'{named}): if each of them bounced, say source="generic".'
         )
     return replace(layout, fields=fields)
+
+
+def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:
+    """Headings of nested objects without what only wraps them, the least wrapped first.
+
+    `data.bounce.reason` is also a `bounce.reason` and a `reason`.
+    """
+    names: dict[str, str] = {}
+    split = [(heading.split("."), heading) for heading in table.cells if "." in heading]
+    for depth in range(1, 5):
+        for keys, heading in split:
+            if len(keys) > depth and layout.inside.issuperset(map(fold, keys[:depth])):
+                names.setdefault(fold(".".join(keys[depth:])), heading)
+    return names
 
 
 def clipped(headings: Iterable[str]) -> str:
