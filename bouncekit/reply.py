@@ -140,8 +140,9 @@ _NOT_A_BLANK = (
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.
 _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
-# What a sending system says around the reply: Cisco puts the name of a code before each quotation.
-_AROUND = {"unknown address error": " ", "e-mail": "email"}
+# What a sending system says around the reply: Cisco puts the name of a code before each quotation,
+# Postfix tells that it was refused by the greeting.
+_AROUND = {"unknown address error": " ", "refused to talk to me": " ", "e-mail": "email"}
 
 # Chinese, Japanese and Korean write no blanks between words, nor around the letters of others.
 WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
