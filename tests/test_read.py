@@ -178,7 +178,13 @@ SOURCES = {
     ),
     "reasons.csv": (
         "email,reason,detail,created_at\nann@example.org,hard-bounce,550 no,2016-04-19 19:47:30\n",
-        {"time": T, "event": "bounce", "recipient": "ann@example.org", "reply": "550 no"},
+        {
+            "time": T,
+            "event": "bounce",
+            "recipient": "ann@example.org",
+            "reply": "550 no",
+            "source_class": "generic:hard-bounce",
+        },
     ),
 }
 

@@ -53,8 +53,11 @@ def guess(
 
     shares = events(*guessed.get("event", ()))
     guessed["event"] = tuple(h for h in shares if shares[h] or h not in doubtful)
-    if not guessed["event"]:
-        guessed["event"] = _sole(events(*sample.columns), named)
+    if not guessed["event"]:  # a reason may be no more than a word for the event
+        shares = events(*guessed.get("reply", ()))
+        told = tuple(heading for heading in shares if shares[heading] > 0.5)
+        guessed["reply"] = tuple(h for h in guessed.get("reply", ()) if h not in told)
+        guessed["event"] = told or _sole(events(*sample.columns), named)
     # Of `reason: hard-bounce` and `detail: 550 5.1.1 ...` the second is the reply.
     replies = guessed.get("reply", ())
     if len(replies) > 1:
@@ -100,7 +103,8 @@ def _times(sample: pl.DataFrame) -> dict[str, float]:
     """For each heading, the share of its filled cells that are times."""
 
     def holds(cell: pl.Expr) -> pl.Expr:
-        forms = typed_forms(sample[cell.meta.output_name()], day_first=True)
+        seen = sample[cell.meta.output_name()]
+        forms = (*typed_forms(seen, day_first=True), *typed_forms(seen, day_first=False))
         return instant(cell, forms).is_not_null()
 
     return _share(sample, sample.columns, holds)

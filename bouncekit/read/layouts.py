@@ -185,6 +185,9 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
     fields = _present(layout, {**headings, **{fold(name): name for name in layout.virtual}})
     if layout.service == "generic":
         doubtful = {heading for heading in table.cells if fold(heading) in layout.doubtful}
+        for column in ("time", "reply"):
+            if not any(heading in table.cells for heading in fields.get(column, ())):
+                fields[column] = (*_worded(layout, column, table), *fields.get(column, ()))
         fields = guess(fields, sample, layout.words, doubtful)
         if not any(heading in sample.columns for heading in fields.get("recipient", ())):
             fields.pop("recipient", None)
@@ -222,6 +225,20 @@ def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:
             if len(keys) > depth and layout.inside.issuperset(map(fold, keys[:depth])):
                 names.setdefault(fold(".".join(keys[depth:])), heading)
     return names
+
+
+def _worded(layout: Layout, column: str, table: Table) -> tuple[str, ...]:
+    """Headings that begin or end with a word for the column: `Date du rejet`, `Bounce details`.
+
+    None where several may be the time.
+    """
+    names = set(map(fold, layout.fields[column]))
+    found = []
+    for heading in table.cells:
+        words = [fold(word) for word in re.findall(r"[^\W_]+", heading)]
+        if "." not in heading and len(words) > 1 and names & {words[0], words[-1]}:
+            found.append(heading)
+    return () if column == "time" and len(found) > 1 else tuple(found)
 
 
 def clipped(headings: Iterable[str]) -> str:
