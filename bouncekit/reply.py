@@ -141,8 +141,14 @@ _NOT_A_BLANK = (
 _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation,
-# Postfix tells that it was refused by the greeting.
-_AROUND = {"unknown address error": " ", "refused to talk to me": " ", "e-mail": "email"}
+# Postfix tells with words of its own that the greeting was a refusal.
+_AROUND = {"unknown address error": " ", "refused to talk to me": "talk to me", "e-mail": "email"}
+# A reply speaks to the sender: what is "yours" is not the recipient's.
+_YOURS = {
+    f"{before}your {name}": f"{before}sender {name}"
+    for name in ("domain", "account", "mailbox")
+    for before in (" ", "")
+}
 
 # Chinese, Japanese and Korean write no blanks between words, nor around the letters of others.
 WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -159,7 +165,7 @@ _DROPPED = (
     *(f" {word} " for word in ("the", "is", "to", "your", "of", "has", "this", "for", "a", "you")),
     *(", ", ": ", ". ", " <", "> ", " (", ") ", "\n", r"\n", r"\r"),
 )
-_REWRITTEN = _LATIN | _AROUND | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
+_REWRITTEN = _LATIN | _AROUND | _YOURS | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
 
 
 def reply_code(reply: pl.Expr) -> pl.Expr:
