@@ -140,15 +140,12 @@ _NOT_A_BLANK = (
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.
 _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
-# What a sending system says around the reply: Cisco puts the name of a code before each quotation,
-# Postfix tells with words of its own that the greeting was a refusal.
-_AROUND = {"unknown address error": " ", "refused to talk to me": "talk to me", "e-mail": "email"}
+# What a sending system says around the reply: Cisco puts the name of a code before each quotation.
+_AROUND = {"unknown address error": " ", "e-mail": "email"}
+# Postfix says of a greeting that it was a refusal; why, the greeting tells.
+_GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
 # A reply speaks to the sender: what is "yours" is not the recipient's.
-_YOURS = {
-    f"{before}your {name}": f"{before}sender {name}"
-    for name in ("domain", "account", "mailbox")
-    for before in (" ", "")
-}
+_YOURS = r"(?-u:\b)your\s+(domain|account|mailbox)(?-u:\b)"
 
 # Chinese, Japanese and Korean write no blanks between words, nor around the letters of others.
 WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -165,7 +162,7 @@ _DROPPED = (
     *(f" {word} " for word in ("the", "is", "to", "your", "of", "has", "this", "for", "a", "you")),
     *(", ", ": ", ". ", " <", "> ", " (", ") ", "\n", r"\n", r"\r"),
 )
-_REWRITTEN = _LATIN | _AROUND | _YOURS | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
+_REWRITTEN = _LATIN | _AROUND | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
 
 
 def reply_code(reply: pl.Expr) -> pl.Expr:
@@ -236,6 +233,8 @@ def words_of(text: pl.Expr) -> pl.Expr:
     apart = among_signs.str.replace_all(_AMONG_SIGNS, " ${0} ")
     bare = (
         pl.coalesce(apart, text)
+        .str.replace_all(_YOURS, "sender $1")
+        .str.replace_all(_GREETING, "$1")
         .str.replace_many(_REWRITTEN, leftmost=True)
         .str.replace_all(_NOISE, " ")
         .str.strip_chars(" ")
