@@ -31,9 +31,10 @@ def guess(
     named = {heading for headings in guessed.values() for heading in headings}
 
     def addresses(*headings: str) -> dict[str, float]:
-        return _share(
-            sample, headings, lambda cell: cells.address(cell).is_not_null() | is_list(cell)
-        )
+        return _share(sample, headings, lambda cell: cells.address(cell).is_not_null())
+
+    def lists(*headings: str) -> dict[str, float]:
+        return _share(sample, headings, is_list)
 
     def events(*headings: str) -> dict[str, float]:
         return _share(sample, headings, lambda cell: cells.event(cell, words).is_not_null())
@@ -43,8 +44,8 @@ def guess(
 
     # A share of all columns is taken only where no heading nominates one: it costs the most.
     nominees = guessed.get("recipient", ())
-    shares = addresses(*nominees)
-    recipients = tuple(h for h in nominees if shares.get(h))
+    shares, listed = addresses(*nominees), lists(*nominees)
+    recipients = tuple(h for h in nominees if shares.get(h) or listed.get(h))
     recipients = recipients or _sole(addresses(*sample.columns), named) or nominees
     guessed["recipient"] = recipient = recipients[:1]
     for column in ("sender", "final_recipient"):

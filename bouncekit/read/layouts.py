@@ -20,6 +20,8 @@ from bouncekit.schema import BOUNCES
 
 # What a table must have beside addresses to be taken for one of bounces.
 EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
+# The same for addresses in nested objects: what has no more than a text and a time is of anything.
+NESTED_EVIDENCE = ("event", "reply_code", "enhanced_code")
 # What makes two rows the same event, met in overlapping exports; a layout may say otherwise.
 SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
 # What tells a layout from others, and so is not taken over from the one it is like.
@@ -46,6 +48,7 @@ class Layout:
     own: bool = False
     any: frozenset[str] = frozenset()
     inside: frozenset[str] = frozenset()
+    about: frozenset[str] = frozenset()
     each: tuple[str, ...] = ()
     separator: str = ""
     beside: tuple[str, ...] = ()
@@ -124,6 +127,7 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
         time_format=entry.get("time_format"),
         any=frozenset(map(fold, entry.get("any", ()))),
         inside=frozenset(map(fold, entry.get("inside", ()))),
+        about=frozenset(map(fold, entry.get("about", ()))),
         each=tuple(entry.get("each", ())),
         separator=entry.get("separator", ""),
         beside=tuple(entry.get("beside", ())),
@@ -205,12 +209,20 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
             f"{path} has no column of addresses among its headings ({named}): {way_out}."
         )
     asked = options.source or mapped
-    if layout.service == "generic" and not asked and not any(e in fields for e in EVIDENCE):
+    if layout.service == "generic" and not asked and not _has_evidence(layout, fields, table):
         raise NotOursError(
             f"{path} has addresses but neither reply, code, event nor date beside them (headings: "
             f'{named}): if each of them bounced, say source="generic".'
         )
     return replace(layout, fields=fields)
+
+
+def _has_evidence(layout: Layout, fields: Fields, table: Table) -> bool:
+    """True where there is more than addresses."""
+    is_nested = "." in (*layout.each, *fields["recipient"])[0]
+    columns = NESTED_EVIDENCE if is_nested else EVIDENCE
+    told = (heading for column in columns for heading in fields.get(column, ()))
+    return any(heading in table.cells for heading in told)
 
 
 def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:
@@ -228,17 +240,17 @@ def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:
 
 
 def _worded(layout: Layout, column: str, table: Table) -> tuple[str, ...]:
-    """Headings that begin or end with a word for the column: `Date du rejet`, `Bounce details`.
+    """Headings that begin or end with a word for the column and are about a failure.
 
-    None where several may be the time.
+    `Date du rejet` is a time, `Bounce details` a reply; `Signup date` is anything.
     """
     names = set(map(fold, layout.fields[column]))
     found = []
     for heading in table.cells:
         words = [fold(word) for word in re.findall(r"[^\W_]+", heading)]
-        if "." not in heading and len(words) > 1 and names & {words[0], words[-1]}:
+        if "." not in heading and layout.about & set(words) and names & {words[0], words[-1]}:
             found.append(heading)
-    return () if column == "time" and len(found) > 1 else tuple(found)
+    return tuple(found)
 
 
 def clipped(headings: Iterable[str]) -> str:
