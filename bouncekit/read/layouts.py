@@ -30,6 +30,17 @@ TELLING = ("like", "headings", "has", "any", "file")
 EACH = ("each", "each.email", "each.address", "each.recipient")
 # What headings begin with that name the item of a list.
 PARTS = ("each", "beside")
+# Events that a table may have a column for each, and how the headings of such columns may end.
+_GRAVEST_FIRST = (
+    "complaint",
+    "bounce",
+    "unsubscribe",
+    "dropped",
+    "deferral",
+    "delivery",
+    "engagement",
+)
+_MOMENT = re.compile(r"(?i)[\s_-]+(?:at|on|date|time)$")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
 
 
@@ -193,6 +204,8 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
             if not any(heading in table.cells for heading in fields.get(column, ())):
                 fields[column] = (*_worded(layout, column, table), *fields.get(column, ()))
         fields = guess(fields, sample, layout.words, doubtful)
+        if "event" not in fields:
+            layout = replace(layout, marks=_marks(layout, table))
         if not any(heading in sample.columns for heading in fields.get("recipient", ())):
             fields.pop("recipient", None)
         elif sample.select(is_list(pl.col(fields["recipient"][0])).any()).item():
@@ -251,6 +264,16 @@ def _worded(layout: Layout, column: str, table: Table) -> tuple[str, ...]:
         if "." not in heading and layout.about & set(words) and names & {words[0], words[-1]}:
             found.append(heading)
     return tuple(found)
+
+
+def _marks(layout: Layout, table: Table) -> Fields:
+    """Columns that each stand for an event, the gravest first: `Delivered, Bounced, Complained`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for heading in table.cells:
+        event = layout.words.get(fold(_MOMENT.sub("", heading)), "")
+        found[event] = (*found.get(event, ()), heading)
+    marks = {event: found[event] for event in _GRAVEST_FIRST if event in found}
+    return marks if "bounce" in marks and len(marks) > 1 else {}
 
 
 def clipped(headings: Iterable[str]) -> str:
