@@ -29,10 +29,12 @@ from bouncekit.schema import (
 _BEFORE_RCPT = (
     r" in reply (?:mail from|helo|ehlo) "
     r"| after (?:pipelined )?(?:mail from|helo|ehlo|initial connection) "
-    r"| but (?:sender rejected|greeting failed) | refused talk me "
+    r"| but (?:sender rejected|greeting failed) | talk me "
 )
 # RFC 3463 §3.2: bad sender's mailbox address, bad sender's system address.
 _SENDER_CODES = ("5.1.7", "4.1.7", "5.1.8", "4.1.8")
+# RFC 4954 §6: login is wanted, too weak, wrong, or needs encryption: they are of who sends.
+_LOGIN_CODES = (530, 534, 535, 538)
 _MEANT_OF_SENDER = {
     "unknown_user": "sender_refused",
     "inactive_mailbox": "sender_refused",
@@ -299,14 +301,16 @@ def _readings(rules: Rules) -> pl.DataFrame:
 def _reading(rules: Rules) -> pl.Expr:
     """Number the row of `_readings`: the stage of the session, or a 4yz code, may turn it around.
 
-    Before any recipient was named, and with a code of the sender's address, what is said is said of
-    the sender. And "mailbox unavailable",
-    said for now only, is no unknown user (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
+    Before any recipient was named, and with a code of the sender's address or login, what is said
+    is said of the sender. And "mailbox unavailable", said for now only, is no unknown user
+    (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
     may_turn = looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)))
     of_sender = may_turn & (
-        pl.col("_said").struct.field("before_rcpt") | pl.col("enhanced_code").is_in(_SENDER_CODES)
+        pl.col("_said").struct.field("before_rcpt")
+        | pl.col("enhanced_code").is_in(_SENDER_CODES)
+        | pl.col("reply_code").is_in(_LOGIN_CODES)
     )
     is_user = looked_up(evidence, category == "unknown_user")
     for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()

@@ -142,6 +142,12 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
+# Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
+_UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
+# Postfix says of a greeting that it was a refusal; why, the greeting tells.
+_GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
+# A reply speaks to the sender: what is "yours" is not the recipient's.
+_YOURS = r"(?-u:\b)your\s+(domain|account|mailbox)(?-u:\b)"
 
 # Chinese, Japanese and Korean write no blanks between words, nor around the letters of others.
 WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -229,6 +235,9 @@ def words_of(text: pl.Expr) -> pl.Expr:
     apart = among_signs.str.replace_all(_AMONG_SIGNS, " ${0} ")
     bare = (
         pl.coalesce(apart, text)
+        .str.replace_all(_YOURS, "sender $1")
+        .str.replace_all(_GREETING, "$1")
+        .str.replace_all(_UNVERIFIED, " sender verify failed <")
         .str.replace_many(_REWRITTEN, leftmost=True)
         .str.replace_all(_NOISE, " ")
         .str.strip_chars(" ")

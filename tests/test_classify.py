@@ -150,6 +150,8 @@ BEFORE_RCPT = [
     ("550 5.1.1 User unknown (in reply to MAIL FROM command)", "sender_refused"),
     ("550 5.1.1 User unknown (in reply to RCPT TO command)", "unknown_user"),
     ("550 5.2.1 account disabled (in reply to MAIL FROM command)", "sender_refused"),
+    ("535 5.7.8 user disabled", "sender_refused"),
+    ("host mx.example.org refused to talk to me: 550 user unknown", "sender_refused"),
     ("SMTP error after MAIL FROM:<bob@example.org>: 550 no such user", "sender_refused"),
     ("SMTP error after RCPT TO:<ann@example.org>: 550 no such user", "unknown_user"),
     ("550 Unknown domain (in reply to EHLO command)", "sender_dns"),

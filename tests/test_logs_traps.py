@@ -49,6 +49,13 @@ TRAPS: dict[str, tuple[list[str], list[tuple[str | None, ...]]]] = {
         ),
         [("bounce", '"ann, of sales"@example.org', None, "Host not found", None)],
     ),
+    "mail of the system itself, to a user": (
+        postfix(
+            "to=<root@mx.example.com>, orig_to=<root>, relay=none, delay=1, delays=0/0/0/1, "
+            "dsn=5.4.4, status=bounced (Host not found)"
+        ),
+        [("bounce", "root@mx.example.com", None, "Host not found", None)],
+    ),
     "a line of Postfix 2.2, without dsn and delays": (
         postfix("to=<ann@example.org>, relay=none, delay=1, status=deferred (no route)"),
         [("deferral", "ann@example.org", None, "no route", None)],

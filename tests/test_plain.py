@@ -34,6 +34,21 @@ LISTS: dict[str, tuple[str, Rows]] = {
     ),
 }
 
+QUEUE = """\
+-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------
+4F2A1B3C89     1234 Sun Feb  2 10:30:00  news@example.com
+(host mx.example.org[192.0.2.9] said: 421 4.7.0 too many connections
+    from your IP (in reply to RCPT TO command))
+                                         ann@example.org
+                                         bob@example.org
+               (connect to mx.example.net[192.0.2.8]:25: Connection timed out)
+                                         cy@example.net
+
+5F2A1B3C90*     293 Sun Feb  2 10:31:00  news@example.com
+                                         dee@example.org
+
+-- 2 Kbytes in 2 Requests.
+"""
 OUTLOOK = """\
 Your message did not reach some or all of the intended recipients.
 
@@ -90,3 +105,15 @@ def test_in_a_folder_a_text_that_quotes_a_bounce_is_left_alone(tmp_path: Path) -
     saved(tmp_path, OUTLOOK)
     (tmp_path / "export.csv").write_text("email,reason\nbo@example.org,550 no\n")
     assert bk.read(tmp_path)["recipient"].to_list() == ["bo@example.org"]
+
+
+def test_who_waits_in_a_queue_has_the_reason_above(tmp_path: Path) -> None:
+    rows = bk.read(saved(tmp_path, QUEUE)).select("event", "recipient", "reply", "sender", "line")
+    many = "host mx.example.org[192.0.2.9] said: 421 4.7.0 too many connections from your IP (in "
+    out = "connect to mx.example.net[192.0.2.8]:25: Connection timed out"
+    assert rows.rows() == [
+        ("deferral", "ann@example.org", many + "reply to RCPT TO command)", "news@example.com", 5),
+        ("deferral", "bob@example.org", many + "reply to RCPT TO command)", "news@example.com", 6),
+        ("deferral", "cy@example.net", out, "news@example.com", 8),
+        ("deferral", "dee@example.org", "", "news@example.com", 11),
+    ]

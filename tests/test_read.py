@@ -178,7 +178,13 @@ SOURCES = {
     ),
     "reasons.csv": (
         "email,reason,detail,created_at\nann@example.org,hard-bounce,550 no,2016-04-19 19:47:30\n",
-        {"time": T, "event": "bounce", "recipient": "ann@example.org", "reply": "550 no"},
+        {
+            "time": T,
+            "event": "bounce",
+            "recipient": "ann@example.org",
+            "reply": "550 no",
+            "source_class": "generic:hard-bounce",
+        },
     ),
 }
 
@@ -743,6 +749,19 @@ ERRORS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "book.xlsx": (b"PK\x03\x04" + bytes(99), {}, "ZIP data is broken; copy it again"),
     "people.csv": (b"name,age\nann,3\n", {}, r"headings \(name, age\): say mapping=.*--map recip"),
     "list.csv": (b"email,name\na@example.org,A\n", {}, 'say source="generic"'),
+    "list.json": (b'[{"email": "a@example.org", "name": "A"}]', {}, 'say source="generic"'),
+    "signups.csv": (
+        b"email,signup date,last login\na@example.org,2024-01-01,2024-02-01\n",
+        {},
+        'say source="generic"',
+    ),
+    "orders.csv": (b"email,return reason\na@example.org,too small\n", {}, 'say source="generic"'),
+    "customers.json": (
+        b'{"type": "customer.created", "created": 1700000000,'
+        b' "data": {"object": {"email": "a@example.org", "description": "new"}}}',
+        {},
+        'say source="generic"',
+    ),
     "cut.csv.gz": (
         gzip.compress(b"email,reason\n" + bytes(range(32, 127)) * 50)[:-30],
         {},

@@ -308,8 +308,20 @@ The following address(es) failed:
   ann@example.com
     (generated from ann@example.org)
     Unrouteable address
+
+  bo@example.com
+    (ultimately generated from bo@example.org)
+    all hosts have been failing for a long time and were last tried after this message arrived
 """),
-        [("bounce", "ann@example.org", "Unrouteable address")],
+        [
+            ("bounce", "ann@example.org", "Unrouteable address"),
+            (
+                "bounce",
+                "bo@example.org",
+                "(ultimately generated from bo@example.org)\nall hosts have been failing for a long"
+                " time and were last tried after this message arrived",
+            ),
+        ],
     ),
     "Sendmail 5, one session with several hosts": (
         notice(f"""\
@@ -767,6 +779,7 @@ def test_each_layout_tells_who_bounced_and_why(layout: str) -> None:
     assert found == [(event, recipient) for event, recipient, _ in expected]
     for row, (_, _, reply) in zip(rows, expected, strict=True):
         assert row["reply"].startswith(reply) or reply in row["reply"].split("\n")
+        assert row.get("remote_mta") != ""
 
 
 @pytest.mark.parametrize("fields", FEEDBACK)

@@ -83,6 +83,9 @@ VERDICTS = {
     "unisender_go:err_user_inactive": "inactive_mailbox",
     "unisender_go:err_blacklisted": "blocklisted",
     "unisender_go:err_no_dns": "unknown_domain",
+    "elasticemail:NoMailbox": "unknown_user",
+    "elasticemail:ConnectionProblem": "connection_failed",
+    "scaleway:email_mailbox_not_found": "unknown_user",
 }
 
 # "Hard", "soft" and the like: how bad it was, not why.
@@ -118,6 +121,7 @@ SILENT = [
     "azure:Bounced",
     "unisender_go:err_delivery_failed",
     "postal:HardFail",
+    "elasticemail:CodeError",
     "dsn:delayed/unknown",
 ]
 

@@ -108,11 +108,16 @@ def _number(cell: pl.Expr) -> pl.Expr:
 def word(cell: pl.Expr) -> pl.Expr:
     """A word for an event without case, space and signs: `Hard Bounce` is `hardbounce`.
 
+    What it is about (`email`), the family of the event (`activity.`) and what is said besides
+    (`Hard Bounce - Mailbox Full`) are left out.
+
     >>> pl.select(word(pl.lit("email.hard_bounced"))).item()
     'hardbounced'
     """
-    lower = cell.str.to_lowercase().str.replace(r"^(?:email|message|msg|mail)[._ -]", "")
-    return text(lower.str.replace_all(r"[\W_]+", ""))
+    last = cell.str.to_lowercase().str.replace(r"^(?:[\w-]+[.:])+(\w)", "$1")
+    lower = last.str.replace(r"^(?:on[._ -])?(?:(?:email|message|msg|mail)[._ -]?)?", "")
+    bare = lower.str.replace(r"^([^\W\d_][^-–(:]*?)(?:\s+[-–]\s|\s*\(|:\s).*$", "$1")
+    return text(bare.str.replace_all(r"[\W_]+", ""))
 
 
 def written(cell: pl.Expr) -> pl.Expr:

@@ -70,7 +70,7 @@ def _status_row(
         "reply": reply or report.excerpt,
         "enhanced_code": None if _is_outdone(code, reply) else code,
         "source_class": f"dsn:{action or 'unknown'}/{code or 'unknown'}",
-        "remote_mta": _host(record.get("remote-mta", "")) or (told.remote_mta if told else None),
+        "remote_mta": _host(record.get("remote-mta", "")) or (told and told.remote_mta) or None,
     }
 
 

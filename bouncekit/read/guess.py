@@ -33,6 +33,9 @@ def guess(
     def addresses(*headings: str) -> dict[str, float]:
         return _share(sample, headings, lambda cell: cells.address(cell).is_not_null())
 
+    def lists(*headings: str) -> dict[str, float]:
+        return _share(sample, headings, is_list)
+
     def events(*headings: str) -> dict[str, float]:
         return _share(sample, headings, lambda cell: cells.event(cell, words).is_not_null())
 
@@ -41,8 +44,8 @@ def guess(
 
     # A share of all columns is taken only where no heading nominates one: it costs the most.
     nominees = guessed.get("recipient", ())
-    shares = addresses(*nominees)
-    recipients = tuple(h for h in nominees if shares.get(h))
+    shares, listed = addresses(*nominees), lists(*nominees)
+    recipients = tuple(h for h in nominees if shares.get(h) or listed.get(h))
     recipients = recipients or _sole(addresses(*sample.columns), named) or nominees
     guessed["recipient"] = recipient = recipients[:1]
     for column in ("sender", "final_recipient"):
@@ -51,8 +54,11 @@ def guess(
 
     shares = events(*guessed.get("event", ()))
     guessed["event"] = tuple(h for h in shares if shares[h] or h not in doubtful)
-    if not guessed["event"]:
-        guessed["event"] = _sole(events(*sample.columns), named)
+    if not guessed["event"]:  # a reason may be no more than a word for the event
+        shares = events(*guessed.get("reply", ()))
+        told = tuple(heading for heading in shares if shares[heading] > 0.5)
+        guessed["reply"] = tuple(h for h in guessed.get("reply", ()) if h not in told)
+        guessed["event"] = told or _sole(events(*sample.columns), named)
     # Of `reason: hard-bounce` and `detail: 550 5.1.1 ...` the second is the reply.
     replies = guessed.get("reply", ())
     if len(replies) > 1:
@@ -68,6 +74,11 @@ def guess(
     for column in SINGLE:
         guessed[column] = _single(guessed.get(column, ()), sample)
     return {column: headings for column, headings in guessed.items() if headings}
+
+
+def is_list(cell: pl.Expr) -> pl.Expr:
+    """True for a JSON list of addresses, or of objects that hold them."""
+    return cell.str.contains(r'^\s*\[\s*(?:"|\{[^\]]*:\s*")[^"\s]+@[^"\s]+"')
 
 
 def _seen_first(headings: tuple[str, ...], sample: pl.DataFrame) -> tuple[str, ...]:
@@ -93,7 +104,8 @@ def _times(sample: pl.DataFrame) -> dict[str, float]:
     """For each heading, the share of its filled cells that are times."""
 
     def holds(cell: pl.Expr) -> pl.Expr:
-        forms = typed_forms(sample[cell.meta.output_name()], day_first=True)
+        seen = sample[cell.meta.output_name()]
+        forms = (*typed_forms(seen, day_first=True), *typed_forms(seen, day_first=False))
         return instant(cell, forms).is_not_null()
 
     return _share(sample, sample.columns, holds)

@@ -15,17 +15,32 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.containers import Table
 from bouncekit.read.files import NotOursError
-from bouncekit.read.guess import Fields, guess
+from bouncekit.read.guess import Fields, guess, is_list
 from bouncekit.schema import BOUNCES
 
 # What a table must have beside addresses to be taken for one of bounces.
 EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
+# The same for addresses in nested objects: what has no more than a text and a time is of anything.
+NESTED_EVIDENCE = ("event", "reply_code", "enhanced_code")
 # What makes two rows the same event, met in overlapping exports; a layout may say otherwise.
 SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
 # What tells a layout from others, and so is not taken over from the one it is like.
 TELLING = ("like", "headings", "has", "any", "file")
+# What holds the address in the items of a list of recipients.
+EACH = ("each", "each.email", "each.address", "each.recipient")
 # What headings begin with that name the item of a list.
 PARTS = ("each", "beside")
+# Events that a table may have a column for each, and how the headings of such columns may end.
+_GRAVEST_FIRST = (
+    "complaint",
+    "bounce",
+    "unsubscribe",
+    "dropped",
+    "deferral",
+    "delivery",
+    "engagement",
+)
+_MOMENT = re.compile(r"(?i)[\s_-]+(?:at|on|date|time)$")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
 
 
@@ -43,6 +58,8 @@ class Layout:
     time_format: str | None = None
     own: bool = False
     any: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
+    about: frozenset[str] = frozenset()
     each: tuple[str, ...] = ()
     separator: str = ""
     beside: tuple[str, ...] = ()
@@ -120,6 +137,8 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
         verdict=entry.get("class", ""),
         time_format=entry.get("time_format"),
         any=frozenset(map(fold, entry.get("any", ()))),
+        inside=frozenset(map(fold, entry.get("inside", ()))),
+        about=frozenset(map(fold, entry.get("about", ()))),
         each=tuple(entry.get("each", ())),
         separator=entry.get("separator", ""),
         beside=tuple(entry.get("beside", ())),
@@ -176,12 +195,23 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
     seen = frozenset(map(fold, table.cells))
     mapped = _mapped(options, headings, table, path)
     layout = _fitting(seen, path, options)
+    wrapped = _unwrapped(layout, table)
+    headings |= {name: wrapped[name] for name in wrapped if name not in seen}
     fields = _present(layout, {**headings, **{fold(name): name for name in layout.virtual}})
     if layout.service == "generic":
         doubtful = {heading for heading in table.cells if fold(heading) in layout.doubtful}
+        for column in ("time", "reply"):
+            if not any(heading in table.cells for heading in fields.get(column, ())):
+                fields[column] = (*_worded(layout, column, table), *fields.get(column, ()))
         fields = guess(fields, sample, layout.words, doubtful)
+        if "event" not in fields:
+            layout = replace(layout, marks=_marks(layout, table))
         if not any(heading in sample.columns for heading in fields.get("recipient", ())):
             fields.pop("recipient", None)
+        elif sample.select(is_list(pl.col(fields["recipient"][0])).any()).item():
+            layout = replace(layout, each=fields["recipient"])
+            codes = (*fields.get("enhanced_code", ()), "each.status")
+            fields |= {"recipient": EACH, "enhanced_code": codes}
     fields |= mapped
     named = clipped(table.cells)
     way_out = 'say mapping={"recipient": HEADING} (on the command line --map recipient=HEADING)'
@@ -192,12 +222,58 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
             f"{path} has no column of addresses among its headings ({named}): {way_out}."
         )
     asked = options.source or mapped
-    if layout.service == "generic" and not asked and not any(e in fields for e in EVIDENCE):
+    if layout.service == "generic" and not asked and not _has_evidence(layout, fields, table):
         raise NotOursError(
             f"{path} has addresses but neither reply, code, event nor date beside them (headings: "
             f'{named}): if each of them bounced, say source="generic".'
         )
     return replace(layout, fields=fields)
+
+
+def _has_evidence(layout: Layout, fields: Fields, table: Table) -> bool:
+    """True where there is more than addresses."""
+    is_nested = "." in (*layout.each, *fields["recipient"])[0]
+    columns = NESTED_EVIDENCE if is_nested else EVIDENCE
+    told = (heading for column in columns for heading in fields.get(column, ()))
+    return any(heading in table.cells for heading in told)
+
+
+def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:
+    """Headings of nested objects without what only wraps them, the least wrapped first.
+
+    `data.bounce.reason` is also a `bounce.reason` and a `reason`.
+    """
+    names: dict[str, str] = {}
+    split = [(heading.split("."), heading) for heading in table.cells if "." in heading]
+    for depth in range(1, 5):
+        for keys, heading in split:
+            if len(keys) > depth and layout.inside.issuperset(map(fold, keys[:depth])):
+                names.setdefault(fold(".".join(keys[depth:])), heading)
+    return names
+
+
+def _worded(layout: Layout, column: str, table: Table) -> tuple[str, ...]:
+    """Headings that begin or end with a word for the column and are about a failure.
+
+    `Date du rejet` is a time, `Bounce details` a reply; `Signup date` is anything.
+    """
+    names = set(map(fold, layout.fields[column]))
+    found = []
+    for heading in table.cells:
+        words = [fold(word) for word in re.findall(r"[^\W_]+", heading)]
+        if "." not in heading and layout.about & set(words) and names & {words[0], words[-1]}:
+            found.append(heading)
+    return tuple(found)
+
+
+def _marks(layout: Layout, table: Table) -> Fields:
+    """Columns that each stand for an event, the gravest first: `Delivered, Bounced, Complained`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for heading in table.cells:
+        event = layout.words.get(fold(_MOMENT.sub("", heading)), "")
+        found[event] = (*found.get(event, ()), heading)
+    marks = {event: found[event] for event in _GRAVEST_FIRST if event in found}
+    return marks if "bounce" in marks and len(marks) > 1 else {}
 
 
 def clipped(headings: Iterable[str]) -> str:

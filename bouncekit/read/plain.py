@@ -1,6 +1,6 @@
-"""Read plain text: replies one below the other, or the text of a bounce without its mail."""
+"""Read plain text: replies one below the other, a listed queue, or a bounce without its mail."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -21,12 +21,17 @@ _BEGINS = rf"^\W{{0,8}}(?:{_ADDRESS}\W{{1,8}})?[245][0-9][0-9](?:[ -]|$)"
 _GOES_ON = rf"^\W{{0,8}}(?:{_ADDRESS}\W{{1,8}})?[245][0-9][0-9]-"
 _CODE = rf"^\W{{0,8}}(?:{_ADDRESS}\W{{1,8}})?([245])[0-9][0-9]"
 _EVENTS = {"2": "delivery", "4": "deferral", "5": "bounce"}
+# The title of mailq, as Postfix and Sendmail print it; the line of a message (id, size, time of
+# arrival, sender), and that of a recipient. The reason for the wait stands above its recipients.
+_QUEUE = r"^-+ ?(?:Queue ID|Q-ID) ?-+"
+_QUEUED = r"^\S+\s+[0-9]+\s+[A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]"
+_WAITING = rf"^<?{_ADDRESS}>?$"
 
 TEXT = pl.col("text")
 
 
 def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
-    """The rows (columns of BOUNCES) of a text of replies or of a bounce; None if it is neither.
+    """The rows (columns of BOUNCES) of a text of replies, a queue or a bounce; None if it is none.
 
     A line that begins with a reply code, or with an address and a code, begins a reply; others go
     on with the one above. A text whose first line begins none is a bounce if it quotes a reply and
@@ -36,7 +41,9 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
     lines = pl.Series([line for line in text.splitlines() if line.strip()], dtype=pl.String)
     begins = lines.str.contains(_BEGINS)
     if begins.head(1).any() and 2 * begins.sum() > len(lines):
-        return in_batches(lambda: _listed(path, peek), pl.Schema(BOUNCES), "replies")
+        return in_batches(lambda: _read(path, peek, _replies), pl.Schema(BOUNCES), "replies")
+    if lines.head(3).str.contains(_QUEUE).any():
+        return in_batches(lambda: _read(path, peek, _waiting), pl.Schema(BOUNCES), "recipients")
     if peek.whole and prose.quotes_reply(text):
         rows = parse_message(b"Return-Path: <>\n\n" + text.encode())
         if rows[0]["event"] != "unreadable":
@@ -45,9 +52,11 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
     return None
 
 
-def _listed(path: Path, peek: Peek) -> Iterator[pl.DataFrame]:
+def _read(
+    path: Path, peek: Peek, reader: Callable[[pl.LazyFrame], pl.LazyFrame]
+) -> Iterator[pl.DataFrame]:
     for first, block in line_blocks(path, peek):
-        yield _replies(lines_of(first, block)).with_columns(source=pl.lit(str(path))).collect()
+        yield reader(lines_of(first, block)).with_columns(source=pl.lit(str(path))).collect()
 
 
 def _replies(lines: pl.LazyFrame) -> pl.LazyFrame:
@@ -65,8 +74,44 @@ def _replies(lines: pl.LazyFrame) -> pl.LazyFrame:
         .with_columns(number=(begins & ~goes_on).cum_sum())
         .group_by("number", maintain_order=True)
         .agg(pl.col("line").first(), TEXT.str.join("\n"))
-        .select(
-            columns.get(name, pl.lit(None)).cast(dtype).alias(name)
-            for name, dtype in BOUNCES.items()
-        )
+        .select(_columns(columns))
     )
+
+
+def _waiting(lines: pl.LazyFrame) -> pl.LazyFrame:
+    """The recipients that wait in a queue, each with the reason that stands above it."""
+    text = TEXT.str.strip_chars()
+    is_message, is_recipient = TEXT.str.contains(_QUEUED), text.str.contains(_WAITING)
+    is_reason = ~is_message & ~is_recipient & ~text.str.starts_with("-")
+    columns = {
+        "event": pl.lit("deferral"),
+        "recipient": with_domain_lowered(pl.col("recipient").str.strip_chars("<>")),
+        "reply": pl.col("reason").str.strip_prefix("(").str.strip_suffix(")"),
+        "sender": pl.col("sender"),
+        "line": pl.col("line") + 1,
+    }
+    return (
+        lines.with_columns(
+            number=(is_message | text.str.starts_with("(")).cum_sum(),
+            sender=pl.when(is_message)
+            .then(with_domain_lowered(TEXT.str.extract(rf"({_ADDRESS})>?\s*$")))
+            .forward_fill(),
+        )
+        .group_by("number", maintain_order=True)
+        .agg(
+            pl.col("line").filter(is_recipient),
+            pl.col("sender").first(),
+            recipient=text.filter(is_recipient),
+            reason=text.filter(is_reason).str.join(" ").str.strip_chars(),
+        )
+        .explode("line", "recipient")
+        .filter(pl.col("recipient").is_not_null())
+        .select(_columns(columns))
+    )
+
+
+def _columns(known: Mapping[str, pl.Expr]) -> list[pl.Expr]:
+    """All columns of BOUNCES, null where unknown."""
+    return [
+        known.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in BOUNCES.items()
+    ]

@@ -89,7 +89,9 @@ _ENDS_ELSEWHERE = (*_ELSEWHERE.split("|"), "by", "to", "@")
 _MARKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + ":=<\"'(["
 _ROLE = re.compile(r"^(?:mailer-daemon|postmaster|post_master|mail-?daemon|mdaemon)@", re.I)
 _AS_MAILED = re.compile(
-    rf"\(\s*(?:expanded|generated|forwarded)\s+from:?\s*<?(?P<address>{ADDRESS})>?\s*\)", re.I
+    rf"""\(\s*(?:ultimately\s+)?(?:expanded|generated|forwarded)\s+from:?
+    \s*<?(?P<address>{ADDRESS})>?\s*\)""",
+    re.I | re.X,
 )
 _REMOTE_HOST = re.compile(
     r"""(?:h(?<=\bh)ost:?|talking\ to|server|remote-mta:?\s*(?:dns;)?)\s+

@@ -17,6 +17,8 @@ Row = dict[str, Any]
 EXCERPT_LIMIT = 500
 _OWN = values_of("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
 _SENDERS = values_of("from", "return-path", "reply-to")
+# How Postfix and Exim begin to tell which address an address was made of.
+_ALIAS = ("(expanded from", "(generated from", "(ultimately generated from")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -89,9 +91,7 @@ class Report:
     def tells_alias(self) -> bool:
         """True if the notice says which address an address was made of."""
         written = self.mail.notice.lower()  # with the original: to look there first is quicker
-        if "(expanded from" not in written and "(generated from" not in written:
-            return False
-        return "(expanded from" in self.words or "(generated from" in self.words
+        return any(told in written and told in self.words for told in _ALIAS)
 
     @once
     def failed(self) -> list[str]:

@@ -167,6 +167,7 @@ def _fields(tries: pl.LazyFrame) -> pl.LazyFrame:
 def _read(tries: pl.LazyFrame) -> pl.LazyFrame:
     """Give the event of each attempt; a line that should tell of one and does not is unreadable."""
     to, orig_to = pl.col("to"), pl.col("orig_to")
+    is_redirected = orig_to.str.contains("@", literal=True)  # `orig_to=<root>` is no address
     event = _status.replace_strict(_EVENTS, default=None, return_dtype=pl.String)
     is_discarded = (_status == "sent") & (_relay == "none")  # discard(8)
     is_lost = ~(
@@ -193,8 +194,8 @@ def _read(tries: pl.LazyFrame) -> pl.LazyFrame:
             .when(is_discarded)
             .then(pl.lit("dropped"))
             .otherwise(event),
-            recipient=with_domain_lowered(pl.coalesce(orig_to, to)),
-            final_recipient=pl.when(orig_to.is_not_null()).then(with_domain_lowered(to)),
+            recipient=with_domain_lowered(pl.when(is_redirected).then(orig_to).otherwise(to)),
+            final_recipient=pl.when(is_redirected).then(with_domain_lowered(to)),
             reply=pl.when("is_lost").then(_whole_line()).otherwise(_reply),
             enhanced_code=pl.when(~_is_vague()).then(_dsn),
             source_class=pl.when("is_expired")
