@@ -144,7 +144,8 @@ def _name(begin: str) -> str:
 
 def _clear(folder: Path, begin: str) -> None:
     """Delete what processes of this machine left that were killed."""
-    ours = re.compile(rf"{re.escape(begin)}\.{re.escape(_HERE)}\.(\d+)\.(\w+)\.\d+")
+    # Polars may write a draft under a name of its own first: with a number behind a hash.
+    ours = re.compile(rf"{re.escape(begin)}\.{re.escape(_HERE)}\.(\d+)\.(\w+)\.\d+(?:#\d+)?")
     with suppress(OSError):
         for left in [entry for entry in folder.iterdir() if ours.fullmatch(entry.name)]:
             match = ours.fullmatch(left.name)

@@ -135,12 +135,12 @@ def test_killed_inside_of_a_write_a_run_leaves_the_old_output(
     code, _ = ended([*injected, "cli", *command], TMPDIR=str(tmp))
     assert code == -signal.SIGXFSZ
     # The Parquet file is smaller than what was read of the export: there it dies before.
-    assert leftovers(folder) if out == "out.csv" else any(tmp.iterdir())
+    assert leftovers(folder) if out == "out.csv" else any(tmp.glob("bouncekit*"))
     assert (folder / out).read_text() == "old"
     assert bouncekit(*command, TMPDIR=str(tmp)).returncode == 0
     assert (folder / out).stat().st_size == len(whole)
     assert not leftovers(folder)
-    assert not any(tmp.iterdir())
+    assert not [file for file in tmp.rglob("*") if file.is_file()]  # Polars has an empty cache
 
 
 def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path: Path) -> None:
