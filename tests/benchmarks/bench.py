@@ -9,7 +9,6 @@ one of its things as a multiple of the first line of its block.
 
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -214,15 +213,13 @@ def measure(piece: str, folder: Path) -> None:
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    resident = max(resource.getrusage(who).ru_maxrss for who in whose) * 1024
-    print(things, median(times), resident)
+    print(things, median(times), large.most_resident())
 
 
 def measured(piece: str, folder: Path) -> tuple[float, float, float]:
     """Give what `measure` prints, of a process of its own."""
     command = [sys.executable, __file__, piece, str(folder)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     things, seconds, resident = map(float, done.stdout.splitlines()[-1].split())
     return things, seconds, resident
 

@@ -8,6 +8,8 @@ seconds, the most memory that was resident, and the exponent of time in rows: 1 
 """
 
 import math
+import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -65,19 +67,32 @@ def write_export(path: Path, count: int) -> None:
 
 # Run in a process of its own, so that its memory is its own.
 WATCHED = """
-import resource, sys, time
+import sys, time
+from large import most_resident
 start = time.perf_counter()
 exec(sys.argv[1])
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-inner = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print("\\n", time.perf_counter() - start, max(used, inner) * 1024)
+print("\\n", time.perf_counter() - start, most_resident())
 """
+
+
+def most_resident() -> int:
+    """Give the most bytes that were resident, of this process or one that it started.
+
+    What getrusage(2) tells of a process begins with the memory of the one that started it.
+    """
+    own = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+    inner = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(int(own[1]) if own else 0, inner) * 1024
 
 
 def watched(code: str) -> tuple[float, int]:
     """Give the seconds and the most resident bytes of a piece of Python."""
     run = subprocess.run(
-        [sys.executable, "-c", WATCHED, code], check=True, capture_output=True, text=True
+        [sys.executable, "-c", WATCHED, code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
     )
     seconds, resident = run.stdout.splitlines()[-1].split()
     return float(seconds), int(resident)
