@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from polars.testing import assert_frame_equal
 
 import bouncekit as bk
 from bouncekit.errors import BouncekitError
+from bouncekit.read.logs import blocks
 
 Rows = list[tuple[str | None, str | None, str | None, int | None]]
 
@@ -117,3 +119,16 @@ def test_who_waits_in_a_queue_has_the_reason_above(tmp_path: Path) -> None:
         ("deferral", "cy@example.net", out, "news@example.com", 8),
         ("deferral", "dee@example.org", "", "news@example.com", 11),
     ]
+
+
+@pytest.mark.parametrize("size", [1, 40, 100, 200])
+@pytest.mark.parametrize(
+    "text", [QUEUE * 2, "550-a\n\n550 b\n" * 3, *(text * 3 for text, _ in LISTS.values())]
+)
+def test_where_a_text_is_cut_into_blocks_changes_nothing(
+    text: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plain.txt").write_text(text)
+    whole = bk.scan(tmp_path / "plain.txt").collect()
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+    assert_frame_equal(bk.scan(tmp_path / "plain.txt").collect(), whole)

@@ -1,6 +1,7 @@
 """Read plain text: replies one below the other, a listed queue, or a bounce without its mail."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,11 @@ _QUEUED = r"^\S+\s+[0-9]+\s+[A-Z][a-z]{2} [A-Z][a-z]{2} +[0-9]"
 _WAITING = rf"^<?{_ADDRESS}>?$"
 
 TEXT = pl.col("text")
+_GOES_ON_BEFORE = TEXT.str.contains(_GOES_ON).shift(1, fill_value=False)
+_BEGINS_REPLY = TEXT.str.contains(_BEGINS) & ~_GOES_ON_BEFORE
+_IS_MESSAGE = TEXT.str.contains(_QUEUED)
+
+Reader = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 
 def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
@@ -41,27 +47,39 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
     lines = pl.Series([line for line in text.splitlines() if line.strip()], dtype=pl.String)
     begins = lines.str.contains(_BEGINS)
     if begins.head(1).any() and 2 * begins.sum() > len(lines):
-        return in_batches(lambda: _read(path, peek, _replies), pl.Schema(BOUNCES), "replies")
+        rows = partial(_read, path, peek, _BEGINS_REPLY, _replies)
+        return in_batches(rows, pl.Schema(BOUNCES), "replies")
     if lines.head(3).str.contains(_QUEUE).any():
-        return in_batches(lambda: _read(path, peek, _waiting), pl.Schema(BOUNCES), "recipients")
+        rows = partial(_read, path, peek, _IS_MESSAGE, _waiting)
+        return in_batches(rows, pl.Schema(BOUNCES), "recipients")
     if peek.whole and prose.quotes_reply(text):
-        rows = parse_message(b"Return-Path: <>\n\n" + text.encode())
-        if rows[0]["event"] != "unreadable":
-            columns = {name: [row.get(name) for row in rows] for name in BOUNCES}
+        found = parse_message(b"Return-Path: <>\n\n" + text.encode())
+        if found[0]["event"] != "unreadable":
+            columns = {name: [row.get(name) for row in found] for name in BOUNCES}
             return pl.LazyFrame(columns, schema=BOUNCES).with_columns(source=pl.lit(str(path)))
     return None
 
 
-def _read(
-    path: Path, peek: Peek, reader: Callable[[pl.LazyFrame], pl.LazyFrame]
-) -> Iterator[pl.DataFrame]:
+def _read(path: Path, peek: Peek, begins: pl.Expr, reader: Reader) -> Iterator[pl.DataFrame]:
+    """Give the rows block by block; a record that the next block may go on with waits for it.
+
+    `begins` is true for the line that begins a record.
+    """
+    held = pl.DataFrame()
     for first, block in line_blocks(path, peek):
-        yield reader(lines_of(first, block)).with_columns(source=pl.lit(str(path))).collect()
+        told = lines_of(first, block).filter(TEXT.str.strip_chars() != "").collect()
+        lines = pl.concat([held, told], how="diagonal")
+        last = lines.select(begins.arg_true().last()).item() or 0
+        yield _of_file(path, reader(lines[:last].lazy()))
+        held = lines[last:]
+    yield _of_file(path, reader(held.lazy()))
+
+
+def _of_file(path: Path, rows: pl.LazyFrame) -> pl.DataFrame:
+    return rows.with_columns(source=pl.lit(str(path))).collect()
 
 
 def _replies(lines: pl.LazyFrame) -> pl.LazyFrame:
-    goes_on = TEXT.str.contains(_GOES_ON).shift(1, fill_value=False)
-    begins = TEXT.str.contains(_BEGINS)
     event = TEXT.str.extract(_CODE).replace_strict(_EVENTS, default="unreadable")
     columns = {
         "event": event,
@@ -70,8 +88,7 @@ def _replies(lines: pl.LazyFrame) -> pl.LazyFrame:
         "line": pl.col("line") + 1,
     }
     return (
-        lines.filter(TEXT.str.strip_chars() != "")
-        .with_columns(number=(begins & ~goes_on).cum_sum())
+        lines.with_columns(number=_BEGINS_REPLY.cum_sum())
         .group_by("number", maintain_order=True)
         .agg(pl.col("line").first(), TEXT.str.join("\n"))
         .select(_columns(columns))
@@ -81,8 +98,8 @@ def _replies(lines: pl.LazyFrame) -> pl.LazyFrame:
 def _waiting(lines: pl.LazyFrame) -> pl.LazyFrame:
     """The recipients that wait in a queue, each with the reason that stands above it."""
     text = TEXT.str.strip_chars()
-    is_message, is_recipient = TEXT.str.contains(_QUEUED), text.str.contains(_WAITING)
-    is_reason = ~is_message & ~is_recipient & ~text.str.starts_with("-")
+    is_recipient = text.str.contains(_WAITING)
+    is_reason = ~_IS_MESSAGE & ~is_recipient & ~text.str.starts_with("-")
     columns = {
         "event": pl.lit("deferral"),
         "recipient": with_domain_lowered(pl.col("recipient").str.strip_chars("<>")),
@@ -92,8 +109,8 @@ def _waiting(lines: pl.LazyFrame) -> pl.LazyFrame:
     }
     return (
         lines.with_columns(
-            number=(is_message | text.str.starts_with("(")).cum_sum(),
-            sender=pl.when(is_message)
+            number=(_IS_MESSAGE | text.str.starts_with("(")).cum_sum(),
+            sender=pl.when(_IS_MESSAGE)
             .then(with_domain_lowered(TEXT.str.extract(rf"({_ADDRESS})>?\s*$")))
             .forward_fill(),
         )
