@@ -191,7 +191,7 @@ def _said(rules: Rules) -> pl.Expr:
 def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
     """Read each wording once: a million replies have a few thousand.
 
-    The batches of a lazy frame are some 100,000 rows, so what one has told serves the next.
+    The batches of a lazy frame are tens of thousands of rows: what one has told serves the next.
     """
     known = [_read(pl.DataFrame({"wording": []}, schema={"wording": pl.String}), rules)]
 

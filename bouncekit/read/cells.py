@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from bouncekit.batches import by_batch, rest, where
+from bouncekit.batches import looked_up, rest, where
 from bouncekit.schema import EVENTS
 
 # What a word may stand for: an event, or "none" of delivery.
@@ -132,8 +132,8 @@ def place(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
 
 
 def at(place: pl.Expr, values: pl.Series) -> pl.Expr:
-    """The value at each place; as expressions Polars would look up the column as a whole."""
-    return by_batch(place, lambda part: values.gather(part.to_physical()), values.dtype)
+    """The value at each place."""
+    return looked_up(place.to_physical(), values)
 
 
 def event(cell: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
