@@ -5,6 +5,8 @@ compute all the same. These look at each batch as it streams by, and take out th
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
 
 import polars as pl
 
@@ -60,16 +62,17 @@ def each_once(cell: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
 
 
 def rest(done: pl.Expr, cells: Sequence[pl.Expr], full: Reader, dtype: pl.DataType) -> pl.Expr:
-    """`done`; where it is null, what `full` reads in the cells."""
+    """`done`; where it is null, what `full` reads in the cells, if any of them holds something."""
 
     def finish(parts: Sequence[pl.Series]) -> pl.Series:
-        done, *given = parts
-        left = done.null_count()
-        if left == 0 or (len(given) == 1 and left == given[0].null_count()):
-            return done
+        if parts[0].null_count() == 0:
+            return parts[0]
         frame = _frame(parts)
-        is_left = frame["0"].is_null()
-        return frame["0"].zip_with(~is_left, _read(frame.drop("0"), is_left, full, dtype))
+        done, *given = frame
+        is_left = done.is_null() & reduce(or_, (cell.is_not_null() for cell in given))
+        if not is_left.any():
+            return done
+        return done.zip_with(~is_left, _read(frame.drop("0"), is_left, full, dtype))
 
     return pl.map_batches([done, *cells], finish, return_dtype=dtype, is_elementwise=True)
 

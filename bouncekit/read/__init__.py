@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read.files import Found, find
 from bouncekit.read.layouts import MAPPABLE, Options, layouts
 from bouncekit.read.logs import READERS
-from bouncekit.read.opening import collected, part_of_all, together
+from bouncekit.read.opening import collected, legible, part_of_all, together
 from bouncekit.read.overlap import each_once, key
 from bouncekit.read.reading import FILES, Reading
 from bouncekit.read.streams import in_large_batches
@@ -56,13 +57,17 @@ def scan(
 ) -> pl.LazyFrame:
     """The frame of `read` lazily, in bounded memory for UTF-8 CSV, NDJSON, Parquet, mails, logs.
 
-    Duplicates stay in. A CSV whose quotes are broken fails with Polars' own error when it is
-    collected, where `read` keeps what it can: finding them takes a reading of the whole file.
+    Duplicates stay in. Collecting raises BouncekitError where `read` would, and for a CSV whose
+    quotes are broken, of which `read` keeps what it can: to find them takes a reading of the file.
     """
     options = options_of(source, tz, year, mapping)
-    parts = (part_of_all(files, options) for files in together(find(paths), options))
-    frames = [part.frame for part in parts if part.kind != "skipped"]
-    return in_large_batches(pl.concat(_some(frames, paths)))
+    frames = []
+    for found in together(find(paths), options):
+        with legible(found):
+            part = part_of_all(found, options)
+        if part.kind != "skipped":
+            frames.append(in_large_batches(part.frame, guard=partial(legible, found)))
+    return pl.concat(_some(frames, paths))
 
 
 def load(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from bouncekit.batches import looked_up, rest, where
+from bouncekit.batches import each_once, looked_up, rest, where
 from bouncekit.schema import EVENTS
 
 # What a word may stand for: an event, or "none" of delivery.
@@ -71,7 +71,10 @@ def ip(cell: pl.Expr) -> pl.Expr:
     '192.0.2.1'
     """
     return where(
-        [first(cell)], lambda one: one.str.contains(r"[:\[\]]"), _without_port, pl.String()
+        [first(cell)],
+        lambda one: one.str.contains(":", literal=True) | one.str.starts_with("["),
+        _without_port,
+        pl.String(),
     )
 
 
@@ -98,7 +101,7 @@ def pseudo_code(cell: pl.Expr) -> pl.Expr:
 
 def enhanced_code(cell: pl.Expr) -> pl.Expr:
     """The x.y.z in a cell, without the phrase some services write behind it; else null."""
-    return cell.str.extract(ENHANCED)
+    return each_once(cell, lambda cell: cell.str.extract(ENHANCED), pl.String())
 
 
 def _number(cell: pl.Expr) -> pl.Expr:

@@ -17,12 +17,13 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read import accounting
 from bouncekit.read.containers import LINE, RAW, Table, text_source, written_in
 from bouncekit.read.files import CHUNK, HEAD, NotOursError, Peek, packed_chunks
-from bouncekit.read.streams import in_batches
+from bouncekit.read.streams import BATCH, in_batches, in_large_batches
 
 SNIFFED_ROWS = 50
 LONGEST_RECORD = 200  # lines a quoted cell may span before its opening quote counts as stray
 LARGEST_RECORD = 1 << 20  # characters likewise
 MENDED_AT_ONCE = 20_000  # records
+AT_ONCE = 1 << 25  # bytes, or as many records as there are in a batch
 # Exchange names its columns in a comment.
 FIELDS = re.compile(r"^\ufeff?#Fields: *(.+)$", re.MULTILINE)
 Record = tuple[int | str | None, ...]
@@ -85,7 +86,7 @@ def _separated(path: Path, peek: Peek, source: Path | bytes, *, mended: bool) ->
     delimiter = [f"delimiter {named}"] if named else []
     notes = (*delimiter, *dialect.notes, *written_in(peek, source))
     if not mended and not _is_cut(source, peek, dialect):
-        frame = _scanned(source, dialect)
+        frame = _scanned(source, dialect, head)
         if frame.collect_schema().names() == [LINE, *dialect.headings]:
             return Table("csv", frame, cells, tuple(dialect.headings), notes=notes)
 
@@ -121,8 +122,9 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
         yield held
 
 
-def _scanned(source: Path | bytes, dialect: Dialect) -> pl.LazyFrame:
-    return pl.scan_csv(
+def _scanned(source: Path | bytes, dialect: Dialect, head: bytes) -> pl.LazyFrame:
+    line = len(head) / (head.count(b"\n") + 1)
+    frame = pl.scan_csv(
         source,
         separator=dialect.separator,
         skip_lines=dialect.skip,
@@ -134,6 +136,7 @@ def _scanned(source: Path | bytes, dialect: Dialect) -> pl.LazyFrame:
         glob=False,
         raise_if_empty=False,
     )
+    return in_large_batches(frame, batch=min(BATCH, int(AT_ONCE / line)))
 
 
 def _is_cut(source: Path | bytes, peek: Peek, dialect: Dialect) -> bool:

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +25,7 @@ from bouncekit.schema import BOUNCES
 
 # What Polars says of a file it cannot read on: a first attempt that fails is made again record
 # by record, and only then the file is called damaged.
-DAMAGE = (pl.exceptions.PolarsError,)
+DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 # What it says where the system, and not the file, is the trouble.
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
 
@@ -59,31 +59,38 @@ def _is_plain_mail(path: Path, options: Options) -> bool:
 def uncut(found: list[Found]) -> Iterator[None]:
     """Raise BouncekitError where a file became shorter while it was read, be all read or not."""
     before = [(file.path, file.path.stat().st_size) for file in found if file.path.is_file()]
-    yield
-    for path, size in before:
-        if path.exists() and path.stat().st_size < size:
-            raise BouncekitError(f"{path} became shorter while it was read: read it again.")
+
+    def look() -> None:
+        for path, size in before:
+            if path.exists() and path.stat().st_size < size:
+                raise BouncekitError(f"{path} became shorter while it was read: read it again.")
+
+    try:
+        yield
+    except (Exception, pl.exceptions.PanicException):
+        look()  # that may be why
+        raise
+    look()
+
+
+@contextmanager
+def legible(found: list[Found]) -> Iterator[None]:
+    """Raise BouncekitError where a file cannot be read, or not to its end."""
+    try:
+        with uncut(found):
+            yield
+    except (*DAMAGE, OSError) as error:
+        raise trouble(found[0].path, error) from None
 
 
 def collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
     """The rows of a file, or of several mails; what Polars refuses is read again by records."""
-    with uncut(found):
-        return _collected(found, options)
-
-
-def _collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]:
-    try:
-        part = part_of_all(found, options)
-        return part, part.frame.collect(engine="streaming")
-    except DAMAGE:
-        pass
-    except OSError as error:
-        raise trouble(found[0].path, error) from None
-    try:
+    with legible(found):
+        with suppress(*DAMAGE):
+            part = part_of_all(found, options)
+            return part, part.frame.collect(engine="streaming")
         part = part_of_all(found, options, mended=True)
         return part, part.frame.collect(engine="streaming")
-    except (*DAMAGE, OSError) as error:
-        raise trouble(found[0].path, error) from None
 
 
 def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -> Part:

@@ -1,11 +1,12 @@
 """Make a row for each recipient of a record, and the headings that only a layout knows."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import polars as pl
 
+from bouncekit.batches import only
 from bouncekit.read.containers import RAW, Table
 from bouncekit.read.envelopes import inner, items
 from bouncekit.read.layouts import Layout, fold
@@ -93,11 +94,34 @@ def _filled(table: Table, layout: Layout) -> pl.LazyFrame:
     if table.kind != "csv":
         return table.frame
     columns = (*table.columns, *[RAW] * table.has_raw)
-    is_none = ~pl.any_horizontal(pl.col(c).str.len_bytes() > 0 for c in columns)
+    # One cell tells that all is well in nearly all records; in the others all are looked at.
+    telling = next(h for h in (*layout.fields["recipient"], *columns) if h in columns)
+
+    def may_be_none(cell: pl.Expr, *_: pl.Expr) -> pl.Expr:
+        begins = cell.str.starts_with(layout.comment) if layout.comment else pl.lit(False)
+        return _is_blank(cell) | (cell == BY_PLACE.sub("", telling)) | begins
+
+    is_none = only(
+        [pl.col(c) for c in (telling, *columns)],
+        may_be_none,
+        lambda _, *cells: _if_no_record(dict(zip(columns, cells, strict=True)), table, layout),
+        pl.Boolean(),
+    )
+    # As a column, for Polars would do it for each of the small pieces it reads.
+    return table.frame.with_columns(__is_none=is_none).filter(pl.col("__is_none").is_null())
+
+
+def _if_no_record(cells: Mapping[str, pl.Expr], table: Table, layout: Layout) -> pl.Expr:
+    """True for what is no record, else null."""
+    is_none = pl.all_horizontal(map(_is_blank, cells.values()))
     written = {c: BY_PLACE.sub("", c) for c in table.columns}
-    first = [(pl.col(c) == heading).fill_null(False) for c, heading in written.items() if heading]
+    first = [cells[c] == heading for c, heading in written.items() if heading]
     if first:
         is_none |= pl.all_horizontal(first[:3])
     if layout.comment:
-        is_none |= pl.col(table.columns[0]).str.starts_with(layout.comment).fill_null(False)
-    return table.frame.filter(~is_none)
+        is_none |= cells[table.columns[0]].str.starts_with(layout.comment)
+    return pl.when(is_none).then(True)
+
+
+def _is_blank(cell: pl.Expr) -> pl.Expr:
+    return cell.fill_null("") == ""

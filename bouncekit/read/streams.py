@@ -1,13 +1,14 @@
 """A lazy frame of rows that Python makes batch by batch, so that few are in memory at once."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 Frames = Iterator[pl.DataFrame]
 
-# What Polars gives of a CSV at a time is 10,000 rows or so, and some work is done once a batch:
+# What Polars gives of a CSV at a time is 5,000 to 15,000 rows, and some work is done once a batch:
 # how often it is done is half of the time that `classify` takes after it.
 BATCH = 50_000  # rows
 
@@ -28,8 +29,16 @@ def in_batches(frames: Callable[[], Frames], schema: pl.Schema, name: str) -> pl
     return register_io_source(source, schema=schema, explain_name=name)
 
 
-def in_large_batches(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """The same rows, `BATCH` of them at a time; still only what is asked for is read."""
+def in_large_batches(
+    frame: pl.LazyFrame,
+    *,
+    batch: int = BATCH,
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> pl.LazyFrame:
+    """The same rows, `batch` of them at a time; still only what is asked for is read.
+
+    `guard` stands round the reading, and may tell its errors in other words.
+    """
 
     def source(
         columns: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
@@ -37,7 +46,11 @@ def in_large_batches(frame: pl.LazyFrame) -> pl.LazyFrame:
         asked = frame if rows is None else frame.head(rows)
         asked = asked if wanted is None else asked.filter(wanted)
         asked = asked if columns is None else asked.select(columns)
-        yield from asked.collect_batches(chunk_size=BATCH, maintain_order=True, engine="streaming")
+        with guard():
+            for large in asked.collect_batches(
+                chunk_size=batch, maintain_order=True, engine="streaming"
+            ):
+                yield large.rechunk()  # of many small pieces, each is worked on by itself
 
     return register_io_source(source, schema=frame.collect_schema(), explain_name="exports")
 

@@ -1,6 +1,6 @@
 """Read any table of bounces into the bounces frame."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from bouncekit.schema import BOUNCES, EVENTS
 
 Found = Mapping[str, list[pl.Expr]]  # column of the bounces frame -> cells that may fill it
 Reader = Callable[[pl.Expr], pl.Expr]
+TEXT = pl.String()
 
 # Columns that exist between the steps of `bounces`.
 RECIPIENT, REPLY = pl.col("__recipient"), pl.col("__reply")
@@ -85,7 +86,7 @@ def bounces(
         "time": time,
         "event": _told_event(),
         "recipient": RECIPIENT,
-        "reply": _if_lost([REPLY, *_record(table)], _whole, pl.String()),
+        "reply": _if_lost([REPLY, *_record(table)], _whole, TEXT),
         "source_class": _verdict(found, layout),
         **_codes(found),
         **_texts(found, layout),
@@ -140,7 +141,7 @@ def _is_lost(table: Table, layout: Layout) -> pl.Expr:
 
 def _record(table: Table) -> list[pl.Expr]:
     """Raw text of a record (null where it was split), and its cells."""
-    raw = pl.col(RAW) if table.has_raw else pl.lit(None, pl.String())
+    raw = pl.col(RAW) if table.has_raw else pl.lit(None, TEXT)
     return [raw, *(pl.col(c).cast(pl.String) for c in table.columns)]
 
 
@@ -209,39 +210,33 @@ def _verdict(found: Found, layout: Layout) -> pl.Expr:
     """`service:verdict`: its own code, its class of bounce, or its word for the event."""
     classes = [cells.text(cell) for cell in found.get("source_class", ())]
     if layout.own:
-        return pl.coalesce(*classes, pl.lit(None, pl.String()))
+        return pl.coalesce(*classes, pl.lit(None, TEXT))
+    service = pl.lit(f"{layout.service}:")
     if layout.verdict:
-        return pl.lit(f"{layout.service}:{layout.verdict}")
-    said = found.get("event", ())
+        return service + layout.verdict
     codes = [cells.pseudo_code(cell) for cell in found.get("reply_code", ())]
-    if len(said) == 1 and not codes and not classes and not layout.event and not layout.marks:
-        return _verdict_of_word(said[0], layout)
-    word = _first(cells.text, said) if said else pl.lit(None, pl.String())
-    verdict = pl.coalesce(*codes, *classes, pl.when(_says_more(word, EVENT)).then(word))
-    return pl.concat_str(pl.lit(f"{layout.service}:"), verdict)
+    said = [pl.concat_str(service, verdict) for verdict in (*codes, *classes)]
+    return pl.coalesce(*said, _verdict_of_word(found.get("event", ()), layout))
 
 
-def _says_more(word: pl.Expr, event: pl.Expr) -> pl.Expr:
-    is_telling = event.is_null() | event.is_in(TELLING.implode())
-    return is_telling & ~word.str.to_lowercase().is_in(PLAIN_WORDS)
-
-
-def _verdict_of_word(cell: pl.Expr, layout: Layout) -> pl.Expr:
+def _verdict_of_word(said: Sequence[pl.Expr], layout: Layout) -> pl.Expr:
     """The verdict where the word for the event is all there is: known words have theirs ready."""
 
-    def verdict(cell: pl.Expr, event: pl.Expr) -> pl.Expr:
-        word = cells.text(cell)
-        said = pl.when(_says_more(word, event)).then(word)
-        return pl.concat_str(pl.lit(f"{layout.service}:"), said)
+    def verdict(word: pl.Expr, event: pl.Expr) -> pl.Expr:
+        is_telling = event.is_null() | event.is_in(TELLING.implode())
+        says_more = is_telling & ~word.str.to_lowercase().is_in(PLAIN_WORDS)
+        return pl.concat_str(pl.lit(f"{layout.service}:"), pl.when(says_more).then(word))
 
+    if len(said) != 1 or layout.event or layout.marks:
+        return verdict(_first(cells.text, said), EVENT)
     words, events = list(layout.words), list(layout.words.values())
     known = pl.DataFrame({"word": words, "event": pl.Series(events, dtype=cells.Told)})
     ready = known.select(verdict(pl.col("word"), pl.col("event"))).to_series()
     return where(
-        [cells.at(PLACE, ready), cell, EVENT, PLACE],
+        [cells.at(PLACE, ready), said[0], EVENT, PLACE],
         lambda _, cell, event, place: place.is_null() & cell.is_not_null(),
-        lambda _, cell, event, place: verdict(cell, event),
-        pl.String(),
+        lambda _, cell, event, place: verdict(cells.text(cell), event),
+        TEXT,
     )
 
 
@@ -250,7 +245,7 @@ def _codes(found: Found) -> dict[str, pl.Expr]:
     coded = [*found.get("reply_code", ()), *found.get("enhanced_code", ())]
     enhanced = [*found.get("enhanced_code", ()), *found.get("reply_code", ())]
     return {
-        "reply_code": _first(cells.reply_code, coded),
+        "reply_code": _first(cells.reply_code, coded, BOUNCES["reply_code"]),
         "enhanced_code": _first(cells.enhanced_code, enhanced),
     }
 
@@ -261,18 +256,21 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
         "mailing": cells.first,
         "message_id": cells.text,
         "sender": cells.mailbox,
-        "sending_ip": lambda cell: _of_mail(cells.ip(cell)),
-        "remote_mta": lambda cell: _of_mail(cells.text(cell)),
+        "sending_ip": cells.ip,
+        "remote_mta": cells.text,
     }
-    return {
+    texts = {
         column: _first(cells.text if layout.own else reader, found.get(column, ()))
         for column, reader in readers.items()
     }
+    if layout.own:
+        return texts
+    return texts | {column: _of_mail(texts[column]) for column in ("sending_ip", "remote_mta")}
 
 
-def _of_mail(address: pl.Expr) -> pl.Expr:
+def _of_mail(host: pl.Expr) -> pl.Expr:
     """The IP address or name of a host; of an open or click it is the reader's, and left out."""
-    return pl.when((EVENT != "engagement").fill_null(True)).then(address)
+    return pl.when((EVENT != "engagement").fill_null(True)).then(host)
 
 
 def _place(table: Table, layout: Layout, path: Path) -> dict[str, pl.Expr]:
@@ -298,7 +296,7 @@ def _time(
     headings = layout.fields.get("time", ())
     given = [known[heading] for heading in headings]
     if form is not None:
-        return _first(lambda cell: told(cell, form, zone=zone), given), ()
+        return _first(lambda cell: told(cell, form, zone=zone), given, BOUNCES["time"]), ()
     forms, notes = [], []
     for heading in headings:
         seen = sample[heading] if heading in sample else pl.Series([], dtype=pl.String)
@@ -349,7 +347,11 @@ def _day_first(frame: pl.LazyFrame, cell: pl.Expr) -> bool | None:
     return {(True, False): True, (False, True): False}.get(days)
 
 
-def _first(reader: Reader, found: Iterable[pl.Expr]) -> pl.Expr:
+def _first(reader: Reader, found: Sequence[pl.Expr], dtype: pl.DataType = TEXT) -> pl.Expr:
     """What the first of several cells says that says something; null without any."""
-    said = list(map(reader, found))
-    return said[0] if len(said) == 1 else pl.coalesce(*said, pl.lit(None))
+    if not found:
+        return pl.lit(None, dtype)
+    cell, *others = found
+    if not others:
+        return reader(cell)
+    return rest(reader(cell), others, lambda *cells: pl.coalesce(map(reader, cells)), dtype)
