@@ -384,6 +384,33 @@ def test_a_file_cut_while_rows_of_it_go_by_is_one_sentence(kind: str, tmp_path: 
     assert said in done.stderr.splitlines()[-1], (done.returncode, done.stderr)
 
 
+CUT_LAZILY = """
+import os, sys
+from _bouncekit import never_map
+never_map()
+from bouncekit import scan
+path = sys.argv[1]
+for number, rows in enumerate(scan(path).collect_batches()):
+    os.truncate(path, 10_000)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be cut there")
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "log", "parquet"])
+def test_a_lazy_frame_tells_that_its_file_was_cut(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{kind}"
+    if kind == "parquet":
+        frame = pl.DataFrame({"email": ["a@example.org"] * 999_999, "reason": "550 no"})
+        frame.with_row_index().write_parquet(path, row_group_size=9_999)
+    else:
+        heading, rows = ("", KINDS[path.name]) if kind != "csv" else EXPORT.split("\n", 1)
+        text = heading + "\n" * bool(heading) + rows * (24_000_000 // len(rows))
+        path.write_text(text, "utf-8")
+    _, done = ended(["-c", CUT_LAZILY, path])
+    said = f"bouncekit.errors.BouncekitError: {path} became shorter while it was read"
+    assert said in done.stderr.splitlines()[-1], (done.returncode, done.stderr)
+
+
 @pytest.mark.parametrize("size", [1, 7, 4096])
 @pytest.mark.parametrize("name", ["x.csv", "x.ndjson", "x.mbox", "broken.csv"])
 def test_short_reads_change_nothing(
