@@ -35,6 +35,7 @@ _BEFORE_RCPT = (
 _SENDER_CODES = ("5.1.7", "4.1.7", "5.1.8", "4.1.8")
 # RFC 4954 §6: login is wanted, too weak, wrong, or needs encryption: they are of who sends.
 _LOGIN_CODES = (530, 534, 535, 538)
+_DISABLED_FOR_NOW = "4.2.1"
 _MEANT_OF_SENDER = {
     "unknown_user": "sender_refused",
     "inactive_mailbox": "sender_refused",
@@ -303,7 +304,8 @@ def _reading(rules: Rules) -> pl.Expr:
 
     Before any recipient was named, and with a code of the sender's address or login, what is said
     is said of the sender. And "mailbox unavailable", said for now only, is no unknown user
-    (RFC 5321 §4.2.3: 450, busy or blocked for the moment).
+    (RFC 5321 §4.2.3: 450, busy or blocked for the moment), nor is a bare 4.2.1 a mailbox that is
+    closed (RFC 3463 §3.3: most say it of one that gets too much).
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
     may_turn = looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)))
@@ -312,8 +314,11 @@ def _reading(rules: Rules) -> pl.Expr:
         | pl.col("enhanced_code").is_in(_SENDER_CODES)
         | pl.col("reply_code").is_in(_LOGIN_CODES)
     )
-    is_user = looked_up(evidence, category == "unknown_user")
-    for_now = is_user & (pl.col("_phrase") >= rules.vague_from) & pl.col("permanent").not_()
+    is_vague = looked_up(evidence, category == "unknown_user") & (
+        pl.col("_phrase") >= rules.vague_from
+    )
+    is_bare = looked_up(evidence, rules.evidence["key"] == _DISABLED_FOR_NOW)
+    for_now = (is_vague | is_bare) & pl.col("permanent").not_()
     rows = pl.lit(rules.evidence.height, pl.UInt32)
     return (
         pl.when(of_sender)

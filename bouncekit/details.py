@@ -34,7 +34,8 @@ _BEFORE_IP = (
     r"(?: mail| smtp)?(?: host| server| mta| system| address| network| mailserver| gateway| ip)*"
     r"|\bip(?:v[46])?(?:[ -](?:address|addr|adresse|number|source)|地址|-?адрес[а-я]*|アドレス)?"
     r"(?: is| of| was| ist| est| es)?"
-    r"|\b(?:from|through|via|for|von|für|de|desde|depuis|da|para|per|pour|с|адреса|для)"
+    # a word of its own: "de" ends the name of a host, too
+    r"|(?:^|[^.A-Za-z0-9-])(?:from|through|via|for|von|für|de|desde|depuis|da|para|per|pour|с|адреса|для)"
     r"(?: the| your| der| la)?(?: host| server| ip| address| adresse)*"
     r"|\b(?:blocked|rejected|listed|blacklisted|blocklisted|banned|denied|deferred|throttled"
     r"|greylisted|include|includes|designate|designates|comcast|you|hi)"

@@ -55,6 +55,8 @@ IPS: list[tuple[str | None, str | None]] = [
     ("the response from 192.0.2.2 was: 550 no", None),
     ("host mx.example.org [192.0.2.2]: 550 no such user", None),
     ("See http://192.0.2.2/help", None),
+    ("host mx.example.de[192.0.2.2] refused to talk to me: 554 IP=192.0.2.7", "192.0.2.7"),
+    ("host mx.example.de[192.0.2.2] said: 550 rejected", None),
     ("192.0.2.2 is not responding", None),
     # no address at all, or none of a single sender
     ("550 listed by zen: client 127.0.0.4", None),
