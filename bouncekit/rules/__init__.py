@@ -222,22 +222,18 @@ def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
 
 def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     """Give every spelling of every phrase, and the key by which it is found in `reply.words`."""
-    spelled = [list(_spellings(phrase, sets)) for phrase in phrases]
-    about = pl.DataFrame(
-        {
-            "category": [phrase.category for phrase in phrases],
-            "rule": [phrase.rule for phrase in phrases],
-            "is_vague": [phrase.is_vague for phrase in phrases],
-            "spelling": spelled,
-        },
-        schema_overrides={
-            "category": pl.String,
-            "rule": pl.String,
-            "is_vague": pl.Boolean,
-            "spelling": pl.List(pl.String),
-        },
-    )
-    return about.explode("spelling").with_columns(key=reply_text.words(pl.col("spelling")))
+    spelled = [(n, text) for n, phrase in enumerate(phrases) for text in _spellings(phrase, sets)]
+    about = {
+        "category": [phrase.category for phrase in phrases],
+        "rule": [phrase.rule for phrase in phrases],
+        "is_vague": [phrase.is_vague for phrase in phrases],
+    }
+    types = {"category": pl.String, "rule": pl.String, "is_vague": pl.Boolean}
+    numbers = pl.Series([number for number, _ in spelled], dtype=pl.UInt32)
+    texts = pl.Series("spelling", [text for _, text in spelled], dtype=pl.String)
+    frame = pl.DataFrame(about, schema=types)[numbers].with_columns(texts)
+    # Lazily, or what the words are made of is computed again for each place that asks for it.
+    return frame.lazy().with_columns(key=reply_text.words(pl.col("spelling"))).collect()
 
 
 def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:

@@ -141,7 +141,9 @@ def on_log(*command: str) -> Callable[[Path], Made]:
 
 
 def process(*command: str) -> Work:
-    return lambda: subprocess.run(command, check=True, capture_output=True)
+    # Where Python may not keep bytecode, it compiles what pip would have: installed, it is there.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return lambda: subprocess.run(command, check=True, capture_output=True, env=env)
 
 
 def of_python(*arguments: str) -> Callable[[Path], Made]:
