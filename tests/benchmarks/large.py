@@ -1,10 +1,10 @@
 """Exports as large as asked for, and what classify and decide take on them: time and memory.
 
-    python tests/benchmarks/large.py [ROWS ...]
+    python tests/benchmarks/large.py [--parquet] [ROWS ...]
 
-Makes a CSV export of each size (200 bytes a row, ten events an address, every second a bounce with
-a reply of its own), reads, classifies and decides it in processes of their own, and prints
-seconds, the most memory that was resident, and the exponent of time in rows: 1 is linear.
+Makes an export of each size, CSV or Parquet (200 bytes a row, ten events an address, every second a
+bounce with a reply of its own), reads, classifies and decides it in processes of their own, and
+prints seconds, the most memory that was resident, and the exponent of time in rows: 1 is linear.
 """
 
 import math
@@ -106,7 +106,7 @@ def exponent(counts: list[int], times: list[float]) -> float:
     return over / sum((a - x0) ** 2 for a in x)
 
 
-SCAN = "import polars as pl; e = pl.scan_csv('{path}').group_by('email').agg(pl.len())\n"
+SCAN = "import polars as pl; e = pl.scan_{kind}('{path}').group_by('email').agg(pl.len())\n"
 RUN = "from bouncekit.cli import app\ndef run(*a): app(a, standalone_mode=False)\n"
 WORKS = {
     "plain scan and group_by": SCAN + "e.collect(engine='streaming')",
@@ -115,18 +115,20 @@ WORKS = {
 }
 
 
-def main(counts: list[int]) -> None:
+def main(counts: list[int], kind: str = "csv") -> None:
     """Print a table for each size."""
     taken: dict[str, list[float]] = {name: [] for name in WORKS}
     for count in counts:
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "export.csv"
+            path = Path(folder) / f"export.{kind}"
             start = perf_counter()
             write_export(path, count)
             size = path.stat().st_size
             print(f"{count:,} rows, {size / 1e9:.2f} GB ({perf_counter() - start:.0f} s to make)")
             for name, code in WORKS.items():
-                seconds, resident = watched(code.format(path=path, out=Path(folder) / "out"))
+                seconds, resident = watched(
+                    code.format(path=path, kind=kind, out=Path(folder) / "out")
+                )
                 taken[name].append(seconds)
                 speed = f"{count / seconds:>12,.0f} rows/s{resident / 1e9:>8.2f} GB"
                 print(f"  {name:<28}{seconds:>8.1f} s{speed}", flush=True)
@@ -136,4 +138,5 @@ def main(counts: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(number) for number in sys.argv[1:]] or [1_000_000, 3_000_000])
+    numbers = [int(number) for number in sys.argv[1:] if number != "--parquet"]
+    main(numbers or [1_000_000, 3_000_000], "parquet" if "--parquet" in sys.argv else "csv")
