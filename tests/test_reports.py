@@ -80,6 +80,18 @@ Content-Type: message/rfc822
 """
 
 
+def refusal(fields: str, text: str) -> str:
+    """A disposition notification by which a filter refuses a mail."""
+    return (
+        dsn("", text=text)
+        .replace("delivery-status", "disposition-notification")
+        .replace(
+            "Reporting-MTA: dns; mx.example.net",
+            f"{fields}\nDisposition: automatic-action/MDN-sent-automatically; deleted",
+        )
+    )
+
+
 # Layout: the mail, then for each row its event, recipient, reply.
 LAYOUTS: dict[str, tuple[str, list[tuple[str, str | None, str]]]] = {
     "DSN": (
@@ -687,6 +699,118 @@ Auto-Submitted: auto-replied
         notice("", writer="ann@example.org", headers="Subject: unsubscribe\n"),
         [("unsubscribe", "ann@example.org", "unsubscribe")],
     ),
+    "DSN whose reply goes on with a word and a colon": (
+        dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Status: 5.7.3
+Diagnostic-Code: smtp; 553 5.7.3 CONTENT
+    REJECT:192.0.2.9: policy"""),
+        [("bounce", "ann@example.org", "smtp; 553 5.7.3 CONTENT REJECT:192.0.2.9: policy")],
+    ),
+    "DSN without a reason, which the notice announces": (
+        dsn(
+            """\
+Final-Recipient: rfc822; ann@example.org
+Action: delayed
+Status: 4.4.1 (Persistent transient failure)""",
+            text="""\
+Your message has been delayed and is still awaiting delivery
+to the following recipient(s):
+
+ann@example.org
+Message delayed
+
+Unable to deliver to domain for 12 hours.
+Last attempt failed because:
+Can't connect to host""",
+        ),
+        [("deferral", "ann@example.org", "Can't connect to host")],
+    ),
+    "Sendmail, whose reply stands in brackets": (
+        notice("""\
+   ----- The following addresses had permanent fatal errors -----
+<ann@example.org>
+    (reason: 552 5.2.2 Over quota (20 MB))
+    (expanded from: <team@example.org>)
+
+   ----- Transcript of session follows -----
+554 5.0.0 Service unavailable"""),
+        [("bounce", "team@example.org", "552 5.2.2 Over quota (20 MB)")],
+    ),
+    "reason in brackets without a code": (
+        notice("""\
+   ----- The message was not delivered to the following addresses -----
+<ann@example.org>
+   (reason: The user exceeded his storage limit.)"""),
+        [("bounce", "ann@example.org", "The user exceeded his storage limit.")],
+    ),
+    "Exim, which hides an address and quotes what a program said": (
+        notice(f"""\
+A message that you sent could not be delivered to one or more of its
+recipients. This is a permanent error. The following address(es) failed:
+
+  an undisclosed address
+    (generated from ann@example.org)
+
+The following text was generated during the delivery attempt:
+
+------ an undisclosed address
+       (generated from ann@example.org) ------
+
+Mail quota exceeded.
+
+------ This is a copy of the message, including all the headers. ------
+
+{ORIGINAL}"""),
+        [("bounce", "ann@example.org", "Mail quota exceeded.")],
+    ),
+    "Exchange in Dutch": (
+        notice(
+            """\
+Uw bericht kan niet worden bezorgd bij de volgende geadresseerden of groepen:
+
+ann@example.org<mailto:ann@example.org>
+Het door u ingevoerde e-mailadres is niet gevonden.
+
+Diagnostische gegevens voor beheerders:
+
+Bronserver: box.example.org
+
+ann@example.org
+Remote Server returned '550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found'""",
+            writer="Microsoft Outlook <exchange@example.org>",
+            headers="Subject: Niet bestelbaar: June\n",
+        ),
+        [("bounce", "ann@example.org", "550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found")],
+    ),
+    "refusal by Sieve, sent as a disposition notification": (
+        refusal(
+            "Original-Recipient: rfc822; ann@example.org\nFinal-Recipient: rfc822; ann",
+            """\
+Your message was automatically rejected by Sieve, a mail
+filtering language.
+
+The following reason was given:
+I read this address no longer.""",
+        ),
+        [("bounce", "ann@example.org", "I read this address no longer.")],
+    ),
+    "refusal by Dovecot, sent as a disposition notification": (
+        refusal(
+            "Final-Recipient: rfc822; ann@example.org",
+            "Your message to <ann@example.org> was automatically rejected:\nQuota exceeded",
+        ),
+        [("bounce", "ann@example.org", "Quota exceeded")],
+    ),
+    "out of office by Notes": (
+        notice(
+            "I return on Monday.",
+            writer="Ann <ann@example.org>",
+            headers="Subject: AUTO: Ann is out of the office (returning 05/01/2024)\n",
+        ),
+        [("auto_reply", "ann@example.org", "AUTO: Ann is out of the office")],
+    ),
     "somebody quotes a bounce in a conversation": (
         notice(
             """\
@@ -848,6 +972,19 @@ def test_a_row_tells_time_mailing_message_sender_and_verdict() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "remote_mta"),
+    [
+        ("This is the mail system at host mx.example.net.\n\n<ann@example.org>: gone", None),
+        ("<ann@example.org>: host mx.example.org[192.0.2.25] said: 550 gone", "mx.example.org"),
+        ("<ann@example.org> (host 'mx.example.org' rejected it: 550 gone)", "mx.example.org"),
+    ],
+)
+def test_the_remote_host_is_the_receivers(text: str, remote_mta: str | None) -> None:
+    (row,) = parse_message(notice(text).encode())
+    assert row["remote_mta"] == remote_mta
+
+
+@pytest.mark.parametrize(
     ("headers", "mailing"),
     [
         ("List-Id: The news <news.list.example>", "news.list.example 2024-06-03"),
@@ -867,6 +1004,7 @@ def test_a_list_is_no_mailing_without_the_day(headers: str, mailing: str | None)
         ("5.1.1", "550 5.7.1 bad", "5.1.1"),
         ("5.0.0", "550 5.1.1 bad", None),
         ("5.0.0", "550 bad", "5.0.0"),
+        ("2.0.0", "250 OK", None),
     ],
 )
 def test_a_general_status_gives_way_to_an_exact_one_in_the_reply(

@@ -68,7 +68,7 @@ def _status_row(
         "recipient": mailed,
         "final_recipient": actual or (final if "@" in final else None),
         "reply": reply or report.excerpt,
-        "enhanced_code": None if _is_outdone(code, reply) else code,
+        "enhanced_code": None if _is_outdone(code, reply, event) else code,
         "source_class": f"dsn:{action or 'unknown'}/{code or 'unknown'}",
         "remote_mta": _host(record.get("remote-mta", "")) or (told and told.remote_mta) or None,
     }
@@ -132,10 +132,15 @@ def _says_why(diagnostic: str) -> bool:
     return bool(_WORD.search(diagnostic, kind.end() if kind else 0))
 
 
-def _is_outdone(code: str | None, reply: str) -> bool:
-    """True if the status is general (x.0.0) and the reply gives an exact code."""
+def _is_outdone(code: str | None, reply: str, event: str) -> bool:
+    """True if the status is general (x.0.0) and the reply gives an exact code.
+
+    A mail that succeeded in nothing (2.0.0) has none, either.
+    """
     if not code or not code.endswith(".0.0"):
         return False
+    if code.startswith("2") and event != "delivery":
+        return True
     return any(not found.endswith(".0.0") for found in _STATUS_CODE.findall(reply))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from bouncekit.read import wording
+from bouncekit.read import prose, wording
 from bouncekit.read.addresses import in_header
 from bouncekit.read.maildates import parse_time
 from bouncekit.read.mime import fields
@@ -47,15 +47,23 @@ def complained(report: Report) -> Iterator[Row]:
 
 
 def receipts(report: Report) -> Iterator[Row]:
-    """Disposition notifications (RFC 8098): the mail was shown, or dealt with unseen."""
+    """Disposition notifications (RFC 8098): the mail was shown, refused, or dealt with unseen.
+
+    Sieve refuses by a notification that the mail was deleted (RFC 5429 §2.2.1), and so did Dovecot
+    where a mailbox was full.
+    """
     if not report.mail.receipt or not (told := fields(report.mail.receipt)):
         return
     disposition = told.first("disposition").lower()
-    recipient = in_header(told, "original-recipient") or in_header(told, "final-recipient")
+    named = in_header(told, "original-recipient") or in_header(told, "final-recipient")
+    recipient = named[0] if named else report.only_to
+    event, reply = "engagement" if "displayed" in disposition else "auto_reply", disposition
+    if "deleted" in disposition and "rejected" in report.words:
+        event, reply = "bounce", prose.findings(report.notice, known=[recipient])[0].reply
     yield {
-        "event": "engagement" if "displayed" in disposition else "auto_reply",
-        "recipient": recipient[0] if recipient else None,
-        "reply": disposition or report.excerpt,
+        "event": event,
+        "recipient": recipient,
+        "reply": reply or report.excerpt,
         "source_class": "mdn:" + disposition.rpartition(";")[2].strip(),
     }
 

@@ -12,6 +12,7 @@ from bouncekit.read.reasons import (
     LEAD_IN,
     RESULT,
     accepted_in_session,
+    announced_reason,
     code_in,
     paragraphs,
     quoted_reply,
@@ -93,14 +94,15 @@ _AS_MAILED = re.compile(
     \s*<?(?P<address>{ADDRESS})>?\s*\)""",
     re.I | re.X,
 )
+# `at host` names the reporter: "This is the mail system at host mx.example.net."
 _REMOTE_HOST = re.compile(
-    r"""(?:h(?<=\bh)ost:?|talking\ to|server|remote-mta:?\s*(?:dns;)?)\s+
-    <?((?:[\w-]{1,63}\.)+[a-z]{2,24})\b""",
+    r"""(?:h(?<=\bh)(?<!\bat\ h)ost:?|talking\ to|server|remote-mta:?\s*(?:dns;)?)\s+
+    [<']?((?:[\w-]{1,63}\.)+[a-z]{2,24})\b""",
     re.X,
 )
 # `on Thu, 29 Apr 2010 23:34:45 -0000` or `Action: Failed` beside an address is no reason.
 _NO_REASON = re.compile(r"\s*on\s+[^:]*\d{1,2}:\d\d.{0,30}$|\W*Action:\s*\w+$|\W*$", re.I)
-_WRAPPED = re.compile(r"\[([^\[\]]+)\]|\(([^()]+)\)")
+_WRAPPED = re.compile(r"\[([^\[\]]+)\]|\((?:reason:\s*)?([^()]+)\)")
 _SENTENCE = re.compile(r",?\s+[a-zà-ÿ]+,?\s+\w")
 
 
@@ -210,6 +212,10 @@ class _Notice:
         return quoted_reply(self.paragraphs)
 
     @once
+    def announced(self) -> str:
+        return announced_reason(self.paragraphs)
+
+    @once
     def remote_mta(self) -> str:
         return _remote_mta(self.whole)
 
@@ -315,6 +321,7 @@ def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
         or _first(block.quoted for block in below)
         or (read.quoted if is_alone and not (worded and _is_anothers(recipient, read)) else "")
         or worded
+        or (read.announced if is_alone else "")
         or _first(_beside(m, read.lines) for m in mentions)
         or read.whole
     )

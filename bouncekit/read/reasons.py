@@ -60,9 +60,15 @@ _GAVE_UP_ON = re.compile(r"^Giving up on [\w.:-]+\s*$", re.M)
 _ADVICE = re.compile(
     r"(?:-\s*)?(?:please|for (?:further|more|assistance)|if you|contact|you can|learn more)\b", re.I
 )
+# What announces the reason. Read in lower case, each branch begins with a letter (see _STAGE).
+_ANNOUNCES = re.compile(
+    r"(?:b(?<=\bb)ecause|r(?<=\br)easons?\b[^:\n]{0,40}|d(?<=\bd)elivery attempts?)[ \t]*:[ \t]*$",
+    re.M,
+)
 _SUMMARY = re.compile(r"(?:To|From|Subject|Date|Sent|Message-ID)\s*:", re.I)
 _ONLY_ADDRESS = re.compile(rf"^\W*(?:mailto:)?{ADDRESS}\W*$")
 _ALIAS = re.compile(r"\(?(?:expanded|generated|forwarded) from\b.*", re.I)
+_BRACKET = re.compile(r"[()]")
 _CLOSING = {"(": ")", "[": "]", "'": "'", '"': '"'}
 
 
@@ -167,14 +173,30 @@ def accepted_in_session(lines: list[str]) -> set[str]:
     return {address for address, answer in answers.items() if answer == "2"}
 
 
-def worded_reason(below: list[str]) -> str:
-    """Give the first of the paragraphs that is a reason: no mere announcement, no advice.
+def announced_reason(among: list[str]) -> str:
+    """Give what the paragraphs announce as the reason.
 
-    >>> worded_reason(["because:", "Please call us.", "User ann not listed in Domino Directory"])
+    >>> announced_reason(["Message delayed", "Last attempt failed because:\\nno answer"])
+    'no answer'
+    """
+    for number, paragraph in enumerate(among):
+        if ":" in paragraph and (found := _ANNOUNCES.search(lower(paragraph))):
+            following = paragraph[found.end() :].strip() or "".join(among[number + 1 : number + 2])
+            if following:
+                return following
+    return ""
+
+
+def worded_reason(below: list[str]) -> str:
+    """Give the paragraph that is announced as the reason, else the first that may be one.
+
+    That is no mere announcement and no advice.
+
+    >>> worded_reason(["Sorry:", "Please call us.", "User ann not listed in Domino Directory"])
     'User ann not listed in Domino Directory'
     """
     reasons = (_without_lead_in(paragraph) for paragraph in below)
-    return next((r for r in reasons if r and not _ADVICE.match(r)), "")
+    return announced_reason(below) or next((r for r in reasons if r and not _ADVICE.match(r)), "")
 
 
 def reason_around(lines: list[str], number: int) -> str:
@@ -184,7 +206,8 @@ def reason_around(lines: list[str], number: int) -> str:
     end = number + 1
     while end < min(len(lines), number + REASON_LINES) and not _ends_paragraph(lines[end]):
         end += 1
-    start = _start_of_paragraph(lines, number)
+    is_announced = LEAD_IN.search(lines[number]) and number + 1 < end
+    start = number + 1 if is_announced else _start_of_paragraph(lines, number)
     return "\n".join(line.strip() for line in lines[start:end])
 
 
@@ -263,8 +286,20 @@ def _from_code(text: str, code: re.Match[str]) -> str:
     if "Giving up on" in reply:
         reply = _GAVE_UP_ON.sub("", reply)
     reply = reply.strip()
-    closing = _CLOSING.get(text[start - 1 : start], "")
-    return reply[: reply.rindex(closing)] if closing and closing in reply else reply
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    if closing := _CLOSING.get(before[-1:], ""):
+        return reply[: reply.rindex(closing)] if closing in reply else reply
+    return _enclosed(reply) if before.count("(") > before.count(")") else reply
+
+
+def _enclosed(reply: str) -> str:
+    """Cut a reply where the bracket that was open before it closes: `(reason: 552 Over quota)`."""
+    depth = 1
+    for bracket in _BRACKET.finditer(reply):
+        depth += 1 if bracket[0] == "(" else -1
+        if not depth:
+            return reply[: bracket.start()]
+    return reply
 
 
 def _without_lead_in(paragraph: str) -> str:

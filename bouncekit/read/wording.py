@@ -6,7 +6,7 @@ import re
 DAEMON = re.compile(r"mailer-?daemon@", re.I)
 MAIL_SYSTEM = re.compile(
     r"mailer-?daemon|post[-_ ]?master|mail[ .-]?deliver|mdaemon|mail (?:system|administrator)"
-    r"|\bdaemon\b|system administrator|^\s*<>|^\s*$",
+    r"|\bdaemon\b|system administrator|microsoftexchange329e71ec|^\s*<>|^\s*$",
     re.I,
 )
 # People answer and forward bounces.
@@ -21,11 +21,14 @@ FAILURE = re.compile(
     |(?:could|can|did|was|has|were)\ ?n(?:[o']t)?\ (?:be\ |been\ )?(?:deliver|reach|sent|accept)
     |unable\ to\ (?:deliver|send)|cannot\ be\ delivered|permanent\ (?:fatal\ )?error
     |loop\ alert|mail\ loop|rejected|user\ unknown|unknown\ user|does\ not\ exist
+    |not\ a\ (?:valid|known)\ (?:user|recipient|address|mailbox)
     |non\ remis|[ée]chec\ (?:de|d')|n'a\ pas\ pu|impossible\ de\ (?:remettre|distribuer)
     |unzustellbar|nicht\ (?:zugestellt|zustellbar)|zustellung\ .{0,30}(?:fehl|gescheitert)
     |no\ (?:se\ ha|se\ pudo|entregad)|n[ãa]o\ (?:foi\ )?(?:entreg|pôde)|devuelto
-    |mancato\ recapito|impossibile|non\ [eè]\ stato|niet\ (?:worden\ )?bezorg|onbestelbaar
-    |nie\ (?:zosta|dostarcz)|не\ ?доставл|не\ может\ быть\ доставлен
+    |mancato\ recapito|impossibile|non\ (?:[eè]\ stato|recapit)
+    |niet\ (?:worden\ )?bezorg|(?:on|niet\ )bestelbaar|olevererbar|(?:inte|ikke)\ lever
+    |nie\ ?(?:zosta|dostarcz|można\ dostarcz)|nedoručiteln|nelze\ doručit|kézbesíthetetlen
+    |teslim\ edilem|не\ ?доставл|не\ может\ быть\ доставлен|не\ удается\ доставить
     |送信でき|配信でき|配信不能|配送|エラー|退信|投递失败|未送达|无法(?:投递|送达)""",
     re.I | re.X,
 )
@@ -50,13 +53,14 @@ AWAY_IN_SUBJECT = re.compile(
     r"""^\W*(?:(?:re|aw|sv|antw|antwort)\s*:\s*)?(?:
       auto(?:matic(?:ally)?|mated|matisch\w*|mática|matique|matica)?[\s:-]*(?:generated\s+)?
         (?:reply|response|repl|answer|antwort|svar|antwoord)
-    | out[\s-]of[\s-](?:the[\s-])?office | vacation\b
+    | (?:auto:\s.{0,80}\bis\s)?out[\s-]of[\s-](?:the[\s-])?office | vacation\b
     | (?:i\ am|i'm)?\ ?(?:currently\ )?(?:away|on\ (?:vacation|holiday|leave))\b
     | abwesen | (?:ich\ bin\ )?nicht\ (?:im\ (?:büro|haus)|erreichbar)
     | r[ée]ponse\ automatique | absen(?:t|ce)\b | risposta\ automatica | fuori\ (?:sede|ufficio)
     | respuesta\ autom | resposta\ autom | fuera\ de\ (?:la\ )?oficina | ausente
     | afwezig | niet\ aanwezig | autosvar | frånvaro | fravær | poissa | automaattinen
-    | odpowied[zź]\ automatyczna | autoodpowied | automatická\ odpov | automatikus | otomatik
+    | odpowied[zź]\ automatyczna | automatyczna\ odpowied | autoodpowied
+    | automatická\ odpov | automatikus | otomatik
     | автоответ | автоматический\ ответ
     | 自動(?:返信|応答|回复|回覆) | 自动(?:回复|答复) | 不在 | 부재 | 자동
     )""",
