@@ -414,10 +414,16 @@ address couldn't be found, or is unable to receive mail.
 
 The response was:
 
-The email account that you tried to reach does not exist.""",
+The email account that you tried to reach does not exist""",
             headers="Subject: Delivery Status Notification (Failure)\n",
         ),
-        [("bounce", "ann@example.org", "because the\naddress couldn't be found")],
+        [
+            (
+                "bounce",
+                "ann@example.org",
+                "The email account that you tried to reach does not exist",
+            )
+        ],
     ),
     "Exchange 2003": (
         notice(
@@ -765,6 +771,41 @@ Mail quota exceeded.
 {ORIGINAL}"""),
         [("bounce", "ann@example.org", "Mail quota exceeded.")],
     ),
+    "Exim about an alias, with fields that say nothing": (
+        dsn(
+            "Action: failed\nFinal-Recipient: rfc822;root@example.org\nStatus: 5.0.0",
+            text="""\
+This is a permanent error. The following address(es) failed:
+
+  ann@example.org
+    (generated from root@example.org)
+    Unrouteable address""",
+        ),
+        [("bounce", "root@example.org", "Unrouteable address")],
+    ),
+    "Postfix, whose reply is folded before another address": (
+        notice("""\
+<ann@example.org>: host mx.example.org[192.0.2.25] said: 550 5.1.1
+    <bounces+bo@example.net>: unauthorized sender (in reply to RCPT TO command)"""),
+        [("bounce", "ann@example.org", "550 5.1.1")],
+    ),
+    "reason in German below the address": (
+        notice("""\
+Ihre Nachricht an <ann@example.org> konnte nicht zugestellt werden.
+
+Grund:
+  Das Postfach ist voll."""),
+        [("bounce", "ann@example.org", "Das Postfach ist voll.")],
+    ),
+    "reason below the address": (
+        notice("""\
+Undeliverable Address: ann@example.org
+
+Reason: The recipient is over disk quota.
+
+System Contact: postmaster@example.net"""),
+        [("bounce", "ann@example.org", "Reason: The recipient is over disk quota.")],
+    ),
     "Exchange in Dutch": (
         notice(
             """\
@@ -810,6 +851,14 @@ I read this address no longer.""",
             headers="Subject: AUTO: Ann is out of the office (returning 05/01/2024)\n",
         ),
         [("auto_reply", "ann@example.org", "AUTO: Ann is out of the office")],
+    ),
+    "out of office by Notes in German": (
+        notice(
+            "Ich bin am Montag wieder da.",
+            writer="Ann <ann@example.org>",
+            headers="Subject: AUTO: Ann ist =?utf-8?q?au=C3=9Fer?= Haus (5.1.2024)\n",
+        ),
+        [("auto_reply", "ann@example.org", "AUTO: Ann ist außer Haus")],
     ),
     "somebody quotes a bounce in a conversation": (
         notice(

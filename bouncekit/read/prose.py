@@ -55,7 +55,8 @@ _BEHIND_NAME = re.compile(
     re.X,
 )
 _BEHIND_LABEL = re.compile(
-    rf"""(?i:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address|\bundeliverable\ to
+    rf"""(?i:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address
+      |\bundeliverable\ (?:to|address)
       |\bdelivered\ to|\bdeliver(?:y|ing)?\ (?:(?:your|the|this)\ )?(?:e-?mail|message|mail)?\ ?to
       |destinataires?|destinatario|destinatário|empfänger|ontvanger|odbiorc\w+|получател\w+
       |宛先|收件人|收件人地址)
@@ -288,17 +289,25 @@ def _before(address: re.Match[str]) -> str:
 
 
 def _without_echoes(mentions: list[_Mention], lines: list[str]) -> list[_Mention]:
-    """Drop a mention by which a reply repeats the address that its paragraph began with."""
+    """Drop a mention in a reply: the address that its paragraph began with, or a folded line's."""
     kept: list[_Mention] = []
     begun: dict[str, int] = {}
+    last = 0
     for mention in mentions:
         above = begun.get(mention.key)
+        if above is None and begun and mention.strength == STRONG:
+            is_deeper = _indent(lines[mention.line]) > _indent(lines[last])
+            above = last if is_deeper else None
         if above is not None and all(lines[above : mention.line + 1]):
             continue
         if mention.strength == STRONG:
-            begun[mention.key] = mention.line
+            begun[mention.key] = last = mention.line
         kept.append(mention)
     return kept
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> list[_Mention]:
@@ -314,14 +323,16 @@ def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> 
 
 def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
     mentions = read.by_recipient.get(recipient.lower(), [])
-    below = [read.below[m.line] for m in mentions if m.line in read.below]
+    below = [read.below[m.line] for m in mentions if m.line in read.below] or [
+        block for block in read.below.values() if block.as_mailed.lower() == recipient.lower()
+    ]
     worded = _first(block.worded for block in below)
     reply = (
         read.session.get(recipient.lower())
         or _first(block.quoted for block in below)
         or (read.quoted if is_alone and not (worded and _is_anothers(recipient, read)) else "")
-        or worded
         or (read.announced if is_alone else "")
+        or worded
         or _first(_beside(m, read.lines) for m in mentions)
         or read.whole
     )

@@ -62,7 +62,8 @@ _ADVICE = re.compile(
 )
 # What announces the reason. Read in lower case, each branch begins with a letter (see _STAGE).
 _ANNOUNCES = re.compile(
-    r"(?:b(?<=\bb)ecause|r(?<=\br)easons?\b[^:\n]{0,40}|d(?<=\bd)elivery attempts?)[ \t]*:[ \t]*$",
+    r"(?:b(?<=\bb)ecause|r(?<=\br)e(?:asons?|sponse)\b[^:\n]{0,40}|d(?<=\bd)elivery attempts?"
+    r"|g(?<=\bg)rund|motivo|raison|r(?<=\br)eden|powód|причина)[ \t]*:[ \t]*$",
     re.M,
 )
 _SUMMARY = re.compile(r"(?:To|From|Subject|Date|Sent|Message-ID)\s*:", re.I)

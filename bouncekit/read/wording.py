@@ -53,7 +53,8 @@ AWAY_IN_SUBJECT = re.compile(
     r"""^\W*(?:(?:re|aw|sv|antw|antwort)\s*:\s*)?(?:
       auto(?:matic(?:ally)?|mated|matisch\w*|mática|matique|matica)?[\s:-]*(?:generated\s+)?
         (?:reply|response|repl|answer|antwort|svar|antwoord)
-    | (?:auto:\s.{0,80}\bis\s)?out[\s-]of[\s-](?:the[\s-])?office | vacation\b
+    | out[\s-]of[\s-](?:the[\s-])?office | vacation\b
+    | auto:\s.{0,80}\b(?:is\ out\ of|ist\ (?:außer|nicht)|est\ absent|no\ está|è\ fuori|is\ afwezig)
     | (?:i\ am|i'm)?\ ?(?:currently\ )?(?:away|on\ (?:vacation|holiday|leave))\b
     | abwesen | (?:ich\ bin\ )?nicht\ (?:im\ (?:büro|haus)|erreichbar)
     | r[ée]ponse\ automatique | absen(?:t|ce)\b | risposta\ automatica | fuori\ (?:sede|ufficio)
