@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from bouncekit.read import prose, wording
 from bouncekit.read.addresses import in_header
 from bouncekit.read.maildates import parse_time
-from bouncekit.read.mime import fields
+from bouncekit.read.mime import Headers, fields
 from bouncekit.read.report import Report, Row
 
 # RFC 5965 §7.3. auth-failure (RFC 6591) is a DMARC report on somebody's mail in the sender's name;
@@ -16,7 +16,7 @@ _EVENT_OF_FEEDBACK = {"auth-failure": "auto_reply", "not-spam": "engagement"}
 
 def complained(report: Report) -> Iterator[Row]:
     """Feedback reports (RFC 5965), and complaints that only attach the mail complained about."""
-    feedback = fields(report.mail.feedback)
+    feedback = fields(report.mail.feedback) if report.mail.feedback else Headers()
     kind = feedback.first("feedback-type").lower()
     told_by_receiver = in_header(report.original, "x-hmxmroriginalrecipient")
     is_plain = told_by_receiver or (

@@ -36,7 +36,7 @@ _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _BOUNDARY = re.compile(r"boundary\s*=\s*(?:\"([^\"]*)|([^\s;]+))", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.I)
 _UNDECLARED_DELIMITER = re.compile(
-    rb"^[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
+    rb"\n[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.I
 )
 _UNSEEN = re.compile(r"<(?:style|script)\b[^<]*", re.I)
 _LINE_TAG = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", re.I)
@@ -61,6 +61,7 @@ _CODECS = {
 }
 # By far the most declared, and alike where nothing but ASCII stands.
 _LIKE_ASCII = ("", "us-ascii", "utf-8", "iso-8859-1", "windows-1252", "iso-8859-15")
+_ESCAPE = 0x1B  # begins what ISO-2022-JP writes
 # Python's own codecs that are no charsets of mail: they warn, are slow or make lone surrogates.
 _NO_CHARSET = re.compile(r"unicode|raw|idna|puny|undefined|utf-?7|mbcs|oem|string|charmap")
 
@@ -242,7 +243,7 @@ def fields(text: str) -> Headers:
     'smtp; 550 unknown'
     """
     block = f"\n{text}"
-    if " :" in block or "\t:" in block:
+    if " :" in block or ("\t" in block and "\t:" in block):
         block = _BLANK_BEFORE_COLON.sub(r"\1:", block)
     return Headers(block, lower(block))
 
@@ -281,8 +282,9 @@ def lower(text: str) -> str:
 def decode(body: bytes, charset: str) -> str:
     """Turn bytes into text: the declared charset, what is mistaken for it, UTF-8, then any byte."""
     name = charset.lower()
-    if name in _LIKE_ASCII and body.isascii() and b"\x1b" not in body:
-        return body.decode().replace("\x00", "")
+    if name in _LIKE_ASCII and body.isascii() and _ESCAPE not in body:
+        text = body.decode()
+        return text.replace("\x00", "") if "\x00" in text else text
     if b"\x1b$" in body and not name.startswith("iso-2022"):
         name = "iso-2022-jp"
     if _NO_CHARSET.match(name):
@@ -342,7 +344,7 @@ def _pieces(body: bytes, content_type: str) -> list[bytes]:
         pieces = _split_at(boundary, body) if boundary else [body]
         if len(pieces) > 1:
             return pieces
-    seen = b"\ncontent-" in body.lower() and _UNDECLARED_DELIMITER.search(body)
+    seen = b"\ncontent-" in body.lower() and _UNDECLARED_DELIMITER.search(b"\n" + body)
     return _split_at(seen.group(1).rstrip(), body) if seen else [body]
 
 

@@ -14,10 +14,12 @@ from bouncekit.read.reasons import (
     accepted_in_session,
     announced_reason,
     code_in,
+    holds_session,
     paragraphs,
     quoted_reply,
     reason_above,
     reason_around,
+    results,
     session_replies,
     worded_reason,
 )
@@ -171,19 +173,36 @@ def findings(notice: str, others: Collection[str] = (), known: Sequence[str] = (
     if known:
         spelled = {address.lower(): address for address in known}
     else:
-        chosen = _strongest(read.mentions, set(others), read.lines)
+        chosen = _strongest(read, set(others))
         spelled = {mention.key: mention.address for mention in chosen}
     return [_finding(address, read, is_alone=len(spelled) == 1) for address in spelled.values()]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Block:
-    """What the text below a recipient's line says about that recipient."""
+    """What the paragraphs below a recipient's line say about that recipient, read when asked."""
 
-    quoted: str = ""
-    worded: str = ""
-    as_mailed: str = ""
-    remote_mta: str = ""
+    found: list[str]
+
+    @once
+    def text(self) -> str:
+        return "\n".join(self.found)
+
+    @once
+    def quoted(self) -> str:
+        return quoted_reply(self.found)
+
+    @once
+    def worded(self) -> str:
+        return worded_reason(self.found)
+
+    @once
+    def as_mailed(self) -> str:
+        return alias["address"] if (alias := _AS_MAILED.search(self.text)) else ""
+
+    @once
+    def remote_mta(self) -> str:
+        return _remote_mta(self.text)
 
 
 @dataclass(frozen=True)
@@ -205,8 +224,16 @@ class _Notice:
         return _below([m for m in self.mentions if m.strength == STRONG], self.lines)
 
     @once
+    def is_session(self) -> bool:
+        return holds_session(self.lines)
+
+    @once
     def session(self) -> dict[str, str]:
-        return session_replies(self.lines)
+        return session_replies(self.lines) if self.is_session else results(self.lines)
+
+    @once
+    def accepted(self) -> set[str]:
+        return accepted_in_session(self.lines) if self.is_session else set()
 
     @once
     def quoted(self) -> str:
@@ -310,11 +337,10 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> list[_Mention]:
+def _strongest(read: _Notice, others: set[str]) -> list[_Mention]:
     """Keep the mentions of the surest kind; the sender's address only if nothing else is left."""
-    accepted = accepted_in_session(lines)
-    fit = [m for m in mentions if not _ROLE.match(m.address) and m.key not in accepted]
-    for candidates in ([m for m in fit if m.key not in others], fit, mentions):
+    fit = [m for m in read.mentions if not _ROLE.match(m.address) and m.key not in read.accepted]
+    for candidates in ([m for m in fit if m.key not in others], fit, read.mentions):
         if candidates:
             top = max(m.strength for m in candidates)
             return [m for m in candidates if m.strength == top]
@@ -364,26 +390,16 @@ def _below(mentions: list[_Mention], lines: list[str]) -> dict[int, _Block]:
     Where recipients stand in a list, all share what follows the list.
     """
     below: dict[int, _Block] = {}
-    shared = _Block()
+    shared = _Block([])
     end = len(lines)
     for mention in reversed(mentions):
         rest = "" if _NO_REASON.match(mention.rest) else mention.rest.lstrip(" \t:>)]\"'.-–,;")
         found = paragraphs([rest, *lines[mention.line + 1 : end]])
-        below[mention.line] = _block(found) if found else shared
+        below[mention.line] = _Block(found) if found else shared
         # What stands beside an address is not about the address above it.
-        shared = _Block() if rest else below[mention.line]
+        shared = _Block([]) if rest else below[mention.line]
         end = mention.line
     return below
-
-
-def _block(found: list[str]) -> _Block:
-    text = "\n".join(found)
-    return _Block(
-        quoted=quoted_reply(found),
-        worded=worded_reason(found),
-        as_mailed=alias["address"] if (alias := _AS_MAILED.search(text)) else "",
-        remote_mta=_remote_mta(text),
-    )
 
 
 def _remote_mta(text: str) -> str:

@@ -120,7 +120,7 @@ def _may_quote(text: str) -> bool:
     return ("4" in text or "5" in text) and bool(_CODE.search(text))
 
 
-def _holds_session(lines: list[str]) -> bool:
+def holds_session(lines: list[str]) -> bool:
     """False where surely no line is one of a session's transcript."""
     return bool(_SPOKEN.search("\n".join(["", *lines]).lower()))
 
@@ -136,10 +136,7 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     replies: dict[str, str] = {}
     heard: list[str] = []
     asked = ""
-    is_session = _holds_session(lines)
     for number, line in enumerate(lines):
-        if not is_session and "@" not in line:  # only a result stands outside of a session
-            continue
         if "while talking to" in line.lower():
             heard, asked = [], ""
         elif ours := OUR_LINE.match(line):
@@ -157,10 +154,23 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     return replies
 
 
+def results(lines: list[str]) -> dict[str, str]:
+    """Read the lines that name a recipient and a reply: all that stands outside of a session.
+
+    >>> results(["550 5.1.1 <ann@example.org>... User unknown"])
+    {'ann@example.org': '550 5.1.1 <ann@example.org>... User unknown'}
+    """
+    replies: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        if "@" in line and (code := code_in(line)):
+            reply = _whole_reply(lines, number, code)
+            for address in addresses(line):
+                replies.setdefault(address.lower(), reply)
+    return replies
+
+
 def accepted_in_session(lines: list[str]) -> set[str]:
     """Give the recipients (lower case) that a transcript shows accepted while it refused others."""
-    if not _holds_session(lines):
-        return set()
     answers: dict[str, str] = {}
     asked = ""
     for line in lines:
@@ -280,7 +290,7 @@ def _from_code(text: str, code: re.Match[str]) -> str:
     """Cut a text from the code to where the mark that opened the quotation closes."""
     start = max(code.start(name) for name in ("code", "inner", "enhanced"))
     lines = text[start:].split("\n")
-    if _holds_session(lines):
+    if holds_session(lines):
         lines = [line for line in lines if not OUR_LINE.match(line)]
         lines = [said["said"] if (said := THEIR_LINE.match(line)) else line for line in lines]
     reply = "\n".join(lines)
