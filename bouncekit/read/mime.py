@@ -35,9 +35,7 @@ _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _BOUNDARY = re.compile(r"boundary\s*=\s*(?:\"([^\"]*)|([^\s;]+))", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.I)
-_UNDECLARED_DELIMITER = re.compile(
-    rb"\n[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.I
-)
+_UNDECLARED_DELIMITER = re.compile(rb"\n[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.I)
 _UNSEEN = re.compile(r"<(?:style|script)\b[^<]*", re.I)
 _LINE_TAG = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", re.I)
 _TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
@@ -252,7 +250,7 @@ def field_list(block: str) -> list[tuple[str, str]]:
     """Read header-like lines into (lower-case name, unfolded value), in order."""
     _, *found = _FIELD_BEGINS.split(f"\n{block}")
     return [
-        (name.lower(), _unfolded(value))
+        (name.lower(), _unfolded(value) if "\n" in value else value.strip())
         for name, value in zip(found[::2], found[1::2], strict=True)
     ]
 

@@ -290,7 +290,7 @@ def _from_code(text: str, code: re.Match[str]) -> str:
     """Cut a text from the code to where the mark that opened the quotation closes."""
     start = max(code.start(name) for name in ("code", "inner", "enhanced"))
     lines = text[start:].split("\n")
-    if holds_session(lines):
+    if len(lines) > 1 and holds_session(lines):
         lines = [line for line in lines if not OUR_LINE.match(line)]
         lines = [said["said"] if (said := THEIR_LINE.match(line)) else line for line in lines]
     reply = "\n".join(lines)

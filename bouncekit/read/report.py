@@ -58,7 +58,7 @@ class Report:
 
         People quote bounces too: what they write is none, whatever its words.
         """
-        writer, subject = self.mail.headers.first("from"), self.mail.subject
+        writer, subject = self.mail.headers.first("from").lower(), self.mail.subject.lower()
         if self.failed or wording.DAEMON.search(writer):
             return True
         is_failure = bool(wording.FAILURE.search(subject))
@@ -70,7 +70,7 @@ class Report:
         )
         return is_from_system and (
             is_failure
-            or bool(wording.FAILURE.search(self.notice))
+            or bool(wording.FAILURE.search(self.words))
             or prose.quotes_reply(self.notice)
         )
 

@@ -1,13 +1,15 @@
-"""The words by which a mail gives away what it is: a failure, a delay, an automatic reply."""
+"""The words by which a mail gives away what it is: a failure, a delay, an automatic reply.
+
+What is searched anywhere in a text is read in lower case: to heed no case takes four times as long.
+"""
 
 import re
 
 # Who writes bounces: the sender's name or address. MAILER-DAEMON writes nothing else.
-DAEMON = re.compile(r"mailer-?daemon@", re.I)
+DAEMON = re.compile(r"mailer-?daemon@")
 MAIL_SYSTEM = re.compile(
     r"mailer-?daemon|post[-_ ]?master|mail[ .-]?deliver|mdaemon|mail (?:system|administrator)"
-    r"|\bdaemon\b|system administrator|microsoftexchange329e71ec|^\s*<>|^\s*$",
-    re.I,
+    r"|\bdaemon\b|system administrator|microsoftexchange329e71ec|^\s*<>|^\s*$"
 )
 # People answer and forward bounces.
 CONVERSATION = re.compile(r"\s*(?:re|aw|fwd?|wg|sv|tr|rv)\s*:", re.I)
@@ -30,10 +32,10 @@ FAILURE = re.compile(
     |nie\ ?(?:zosta|dostarcz|można\ dostarcz)|nedoručiteln|nelze\ doručit|kézbesíthetetlen
     |teslim\ edilem|не\ ?доставл|не\ может\ быть\ доставлен|не\ удается\ доставить
     |送信でき|配信でき|配信不能|配送|エラー|退信|投递失败|未送达|无法(?:投递|送达)""",
-    re.I | re.X,
+    re.X,
 )
 
-# Read in lower case: each branch begins with a letter, so that most of a text is passed over.
+# Each branch begins with a letter, so that most of a text is passed over.
 DELAY_IN_SUBJECT = re.compile(
     r"""d(?<=\bd)elay(?:ed)?\b|still\ being\ retried
     |verzöger|retard|trasa|ritard|opóźni|задерж|遅延|延迟
