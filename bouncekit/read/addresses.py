@@ -21,7 +21,8 @@ _PLAIN_FIELD = re.compile(
 )
 # How nearly all headers write the one address that they hold.
 _PLAIN_HEADER = re.compile(
-    r"(?:[^@<>]*<)?([\w+=-][\w.+=-]{0,62}@(?:[\w-]{1,63}\.)+[A-Za-z0-9-]{2,63})>?[ \t]*", re.ASCII
+    r"(?:[^@<>]*<|[ \t]*)([\w+=-][\w.+=-]{0,62}@(?:[\w-]{1,63}\.)+[A-Za-z0-9-]{2,63})>?[ \t]*",
+    re.ASCII,
 )
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")

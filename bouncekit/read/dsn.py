@@ -30,7 +30,9 @@ def reported(report: Report) -> Iterator[Row]:
     """Delivery status notifications (RFC 3464, RFC 6533), even with their fields in the text."""
     status = report.mail.status
     if not names_recipient(status):
-        status = report.notice if names_recipient(report.notice) else ""
+        if not names_recipient(report.notice):
+            return
+        status = report.notice
     about_message, records = status_records(status)
     for record in records:
         if row := _status_row(record, about_message, report, is_alone=len(records) == 1):

@@ -63,7 +63,7 @@ _ADVICE = re.compile(
 # What announces the reason. Read in lower case, each branch begins with a letter (see _STAGE).
 _ANNOUNCES = re.compile(
     r"(?:b(?<=\bb)ecause|r(?<=\br)e(?:asons?|sponse)\b[^:\n]{0,40}|d(?<=\bd)elivery attempts?"
-    r"|g(?<=\bg)rund|motivo|raison|r(?<=\br)eden|powód|причина)[ \t]*:[ \t]*$",
+    r"|g(?<=\bg)rund|motivo|raison|r(?<=\br)eden|powód|причина)[ \t]*:$",
     re.M,
 )
 _SUMMARY = re.compile(r"(?:To|From|Subject|Date|Sent|Message-ID)\s*:", re.I)
@@ -191,7 +191,9 @@ def announced_reason(among: list[str]) -> str:
     'no answer'
     """
     for number, paragraph in enumerate(among):
-        if ":" in paragraph and (found := _ANNOUNCES.search(lower(paragraph))):
+        if not paragraph.endswith(":") and ":\n" not in paragraph:
+            continue
+        if found := _ANNOUNCES.search(lower(paragraph)):
             following = paragraph[found.end() :].strip() or "".join(among[number + 1 : number + 2])
             if following:
                 return following

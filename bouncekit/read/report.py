@@ -45,7 +45,8 @@ class Report:
     @once
     def original(self) -> Headers:
         """The headers of the returned original, be it attached or quoted."""
-        return self.mail.original_headers or fields(_BLANK_LINE.split(self.quoted, maxsplit=1)[0])
+        attached = self.mail.original and self.mail.original_headers
+        return attached or fields(_BLANK_LINE.split(self.quoted, maxsplit=1)[0])
 
     @once
     def time(self) -> datetime | None:
@@ -102,7 +103,7 @@ class Report:
     def others(self) -> set[str]:
         """Addresses that are rather sender or reporter than recipient, in lower case."""
         values = _OWN.findall(self.mail.headers.lower) + _SENDERS.findall(self.original.lower)
-        return {address.lower() for address in addresses("\n".join(values))}
+        return {address.lower() for value in values for address in addresses(value)}
 
     @once
     def to(self) -> list[str]:
