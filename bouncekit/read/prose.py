@@ -32,7 +32,7 @@ STRONG, LIKELY, WEAK = 3, 2, 1
 
 # Read in lower case, as others here: it is the quickest way to pass over what does not match.
 _ORIGINAL_BEGINS = re.compile(
-    r"""\n(?:(?P<announced>[ \t>*#=|_.-]*(?=[abefhimnortu])(?:  # how one of them begins
+    r"""\n(?:(?P<announced>[ \t>*#=|_.-]*+(?=[abefhimnortu])(?:  # how one of them begins
       (?:this|below|included|enclosed|here|attached|following)\b.{0,40}
         \b(?:copy|message|mail|headers?)\b.{0,60}(?:\bcopy\b|\bheaders?\b|original|first\ \d).{0,40}
     | below\ this\ line.{0,60}

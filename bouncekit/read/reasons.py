@@ -290,7 +290,7 @@ def _whole_reply(lines: list[str], number: int, code: re.Match[str]) -> str:
 
 def _from_code(text: str, code: re.Match[str]) -> str:
     """Cut a text from the code to where the mark that opened the quotation closes."""
-    start = max(code.start(name) for name in ("code", "inner", "enhanced"))
+    start = code.start(code.lastgroup or 0)
     lines = text[start:].split("\n")
     if len(lines) > 1 and holds_session(lines):
         lines = [line for line in lines if not OUR_LINE.match(line)]

@@ -18,7 +18,7 @@ EXCERPT_LIMIT = 500
 _OWN = values_of("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
 _SENDERS = values_of("from", "return-path", "reply-to")
 # How Postfix and Exim begin to tell which address an address was made of.
-_ALIAS = ("(expanded from", "(generated from", "(ultimately generated from")
+_ALIAS = re.compile(r"\((?:expanded|(?:ultimately )?generated) from")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -91,8 +91,9 @@ class Report:
     @once
     def tells_alias(self) -> bool:
         """True if the notice says which address an address was made of."""
-        written = self.mail.notice.lower()  # with the original: to look there first is quicker
-        return any(told in written and told in self.words for told in _ALIAS)
+        # With the original: to look there first is quicker.
+        written = self.mail.notice.lower()
+        return bool(_ALIAS.search(written) and _ALIAS.search(self.words))
 
     @once
     def failed(self) -> list[str]:
