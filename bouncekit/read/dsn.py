@@ -137,7 +137,7 @@ def _says_why(diagnostic: str) -> bool:
 def _is_outdone(code: str | None, reply: str, event: str) -> bool:
     """True if the status is general (x.0.0) and the reply gives an exact code.
 
-    A mail that succeeded in nothing (2.0.0) has none, either.
+    A success (2.0.0) is outdone by any failure.
     """
     if not code or not code.endswith(".0.0"):
         return False

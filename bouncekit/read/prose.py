@@ -352,13 +352,10 @@ def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
     below = [read.below[m.line] for m in mentions if m.line in read.below] or [
         block for block in read.below.values() if block.as_mailed.lower() == recipient.lower()
     ]
-    worded = _first(block.worded for block in below)
     reply = (
         read.session.get(recipient.lower())
         or _first(block.quoted for block in below)
-        or (read.quoted if is_alone and not (worded and _is_anothers(recipient, read)) else "")
-        or (read.announced if is_alone else "")
-        or worded
+        or _reason(recipient, read, below, is_alone=is_alone)
         or _first(_beside(m, read.lines) for m in mentions)
         or read.whole
     )
@@ -370,6 +367,15 @@ def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
         remote_mta=remote_mta or (read.remote_mta if is_alone else ""),
         is_certain=any(m.strength == STRONG for m in mentions),
     )
+
+
+def _reason(recipient: str, read: _Notice, below: list[_Block], *, is_alone: bool) -> str:
+    """Give the reason where no reply is quoted below the recipient's own line."""
+    worded = _first(block.worded for block in below)
+    if not is_alone:
+        return worded
+    is_fit = read.quoted and not (worded and _is_anothers(recipient, read))
+    return (read.quoted if is_fit else "") or read.announced or worded
 
 
 def _is_anothers(recipient: str, read: _Notice) -> bool:
