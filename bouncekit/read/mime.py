@@ -229,7 +229,7 @@ def split_headers(raw: bytes) -> tuple[Headers, bytes]:
     return (_headers(block) if len(block) <= _SHORT else fields(decode(block, ""))), body
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def _headers(block: bytes) -> Headers:
     return fields(decode(block, ""))
 

@@ -10,10 +10,10 @@ _RECIPIENT_FIELD = re.compile(r"\n[ \t]*(?:final|original)-recipient[ \t]*:")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 # Only these: the words of a reply that is folded may begin with a name and a colon, too.
 _INDENTED_FIELD = re.compile(
-    r"""\n[ \t]+(?=(?:(?:original|final|x-actual)-recipient|action|status|remote-mta|diagnostic-code
-    |last-attempt-date|final-log-id|will-retry-until|original-envelope-id|reporting-mta|dsn-gateway
-    |received-from-mta|arrival-date|x-[\w-]{1,40})[ \t]*:)""",
-    re.I | re.X,
+    r"""\n[ \t]+(?=[A-Z][\w-]{2,40}:)(?=(?i:(?:original|final)-recipient|action|status|remote-mta
+    |diagnostic-code|last-attempt-date|final-log-id|will-retry-until|original-envelope-id
+    |reporting-mta|dsn-gateway|received-from-mta|arrival-date|x-[\w-]+):)""",
+    re.X,
 )
 _ONCE = ("final-recipient", "original-recipient", "action")
 
