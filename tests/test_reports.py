@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import bouncekit as bk
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load, mailbox, messages, reports
+from bouncekit.read.addresses import addresses
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.maildates import parse_time
 from bouncekit.read.messages import read_messages
@@ -1118,10 +1119,20 @@ def test_a_read_receipt_is_a_sign_of_life() -> None:
 SAMPLES = [mail for mail, _ in LAYOUTS.values()] + [feedback_report(f) for f in FEEDBACK]
 
 
+@pytest.mark.parametrize("blank_lines", [0, 200])
 @pytest.mark.parametrize("line_end", ["\r\n", "\r"])
-def test_line_ends_do_not_matter(line_end: str) -> None:
-    for mail in SAMPLES:
+def test_line_ends_do_not_matter(line_end: str, blank_lines: int) -> None:
+    for sample in SAMPLES:
+        mail = sample + "\n" * blank_lines
         assert parse_message(mail.replace("\n", line_end).encode()) == parse_message(mail.encode())
+
+
+PUNCTUATED = st.text(alphabet="ab1.-_+= \t<>\"'(),;:", max_size=8)
+
+
+@given(st.lists(PUNCTUATED, min_size=2, max_size=3).map("@".join))
+def test_an_address_alone_is_read_as_among_other_words(text: str) -> None:
+    assert addresses(text) == addresses(f"{text}\nand")
 
 
 @given(st.binary(max_size=400))
