@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import bouncekit as bk
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load, mailbox, messages, reports
+from bouncekit.read.addresses import addresses
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.maildates import parse_time
 from bouncekit.read.messages import read_messages
@@ -78,6 +79,18 @@ Content-Type: message/rfc822
 {original}
 --b0--
 """
+
+
+def refusal(fields: str, text: str) -> str:
+    """A disposition notification by which a filter refuses a mail."""
+    return (
+        dsn("", text=text)
+        .replace("delivery-status", "disposition-notification")
+        .replace(
+            "Reporting-MTA: dns; mx.example.net",
+            f"{fields}\nDisposition: automatic-action/MDN-sent-automatically; deleted",
+        )
+    )
 
 
 # Layout: the mail, then for each row its event, recipient, reply.
@@ -402,10 +415,16 @@ address couldn't be found, or is unable to receive mail.
 
 The response was:
 
-The email account that you tried to reach does not exist.""",
+The email account that you tried to reach does not exist""",
             headers="Subject: Delivery Status Notification (Failure)\n",
         ),
-        [("bounce", "ann@example.org", "because the\naddress couldn't be found")],
+        [
+            (
+                "bounce",
+                "ann@example.org",
+                "The email account that you tried to reach does not exist",
+            )
+        ],
     ),
     "Exchange 2003": (
         notice(
@@ -687,6 +706,161 @@ Auto-Submitted: auto-replied
         notice("", writer="ann@example.org", headers="Subject: unsubscribe\n"),
         [("unsubscribe", "ann@example.org", "unsubscribe")],
     ),
+    "DSN whose reply goes on with a word and a colon": (
+        dsn("""\
+Final-Recipient: rfc822; ann@example.org
+Action: failed
+Status: 5.7.3
+Diagnostic-Code: smtp; 553 5.7.3 CONTENT
+    REJECT:192.0.2.9: policy"""),
+        [("bounce", "ann@example.org", "smtp; 553 5.7.3 CONTENT REJECT:192.0.2.9: policy")],
+    ),
+    "DSN without a reason, which the notice announces": (
+        dsn(
+            """\
+Final-Recipient: rfc822; ann@example.org
+Action: delayed
+Status: 4.4.1 (Persistent transient failure)""",
+            text="""\
+Your message has been delayed and is still awaiting delivery
+to the following recipient(s):
+
+ann@example.org
+Message delayed
+
+Unable to deliver to domain for 12 hours.
+Last attempt failed because:
+Can't connect to host""",
+        ),
+        [("deferral", "ann@example.org", "Can't connect to host")],
+    ),
+    "Sendmail, whose reply stands in brackets": (
+        notice("""\
+   ----- The following addresses had permanent fatal errors -----
+<ann@example.org>
+    (reason: 552 5.2.2 Over quota (20 MB))
+    (expanded from: <team@example.org>)
+
+   ----- Transcript of session follows -----
+554 5.0.0 Service unavailable"""),
+        [("bounce", "team@example.org", "552 5.2.2 Over quota (20 MB)")],
+    ),
+    "reason in brackets without a code": (
+        notice("""\
+   ----- The message was not delivered to the following addresses -----
+<ann@example.org>
+   (reason: The user exceeded his storage limit.)"""),
+        [("bounce", "ann@example.org", "The user exceeded his storage limit.")],
+    ),
+    "Exim, which hides an address and quotes what a program said": (
+        notice(f"""\
+A message that you sent could not be delivered to one or more of its
+recipients. This is a permanent error. The following address(es) failed:
+
+  an undisclosed address
+    (generated from ann@example.org)
+
+The following text was generated during the delivery attempt:
+
+------ an undisclosed address
+       (generated from ann@example.org) ------
+
+Mail quota exceeded.
+
+------ This is a copy of the message, including all the headers. ------
+
+{ORIGINAL}"""),
+        [("bounce", "ann@example.org", "Mail quota exceeded.")],
+    ),
+    "Exim about an alias, with fields that say nothing": (
+        dsn(
+            "Action: failed\nFinal-Recipient: rfc822;root@example.org\nStatus: 5.0.0",
+            text="""\
+This is a permanent error. The following address(es) failed:
+
+  ann@example.org
+    (generated from root@example.org)
+    Unrouteable address""",
+        ),
+        [("bounce", "root@example.org", "Unrouteable address")],
+    ),
+    "Postfix, whose reply is folded before another address": (
+        notice("""\
+<ann@example.org>: host mx.example.org[192.0.2.25] said: 550 5.1.1
+    <bounces+bo@example.net>: unauthorized sender (in reply to RCPT TO command)"""),
+        [("bounce", "ann@example.org", "550 5.1.1")],
+    ),
+    "reason in German below the address": (
+        notice("""\
+Ihre Nachricht an <ann@example.org> konnte nicht zugestellt werden.
+
+Grund:
+  Das Postfach ist voll."""),
+        [("bounce", "ann@example.org", "Das Postfach ist voll.")],
+    ),
+    "reason below the address": (
+        notice("""\
+Undeliverable Address: ann@example.org
+
+Reason: The recipient is over disk quota.
+
+System Contact: postmaster@example.net"""),
+        [("bounce", "ann@example.org", "Reason: The recipient is over disk quota.")],
+    ),
+    "Exchange in Dutch": (
+        notice(
+            """\
+Uw bericht kan niet worden bezorgd bij de volgende geadresseerden of groepen:
+
+ann@example.org<mailto:ann@example.org>
+Het door u ingevoerde e-mailadres is niet gevonden.
+
+Diagnostische gegevens voor beheerders:
+
+Bronserver: box.example.org
+
+ann@example.org
+Remote Server returned '550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found'""",
+            writer="Microsoft Outlook <exchange@example.org>",
+            headers="Subject: Niet bestelbaar: June\n",
+        ),
+        [("bounce", "ann@example.org", "550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found")],
+    ),
+    "refusal by Sieve, sent as a disposition notification": (
+        refusal(
+            "Original-Recipient: rfc822; ann@example.org\nFinal-Recipient: rfc822; ann",
+            """\
+Your message was automatically rejected by Sieve, a mail
+filtering language.
+
+The following reason was given:
+I read this address no longer.""",
+        ),
+        [("bounce", "ann@example.org", "I read this address no longer.")],
+    ),
+    "refusal by Dovecot, sent as a disposition notification": (
+        refusal(
+            "Final-Recipient: rfc822; ann@example.org",
+            "Your message to <ann@example.org> was automatically rejected:\nQuota exceeded",
+        ),
+        [("bounce", "ann@example.org", "Quota exceeded")],
+    ),
+    "out of office by Notes": (
+        notice(
+            "I return on Monday.",
+            writer="Ann <ann@example.org>",
+            headers="Subject: AUTO: Ann is out of the office (returning 05/01/2024)\n",
+        ),
+        [("auto_reply", "ann@example.org", "AUTO: Ann is out of the office")],
+    ),
+    "out of office by Notes in German": (
+        notice(
+            "Ich bin am Montag wieder da.",
+            writer="Ann <ann@example.org>",
+            headers="Subject: AUTO: Ann ist =?utf-8?q?au=C3=9Fer?= Haus (5.1.2024)\n",
+        ),
+        [("auto_reply", "ann@example.org", "AUTO: Ann ist außer Haus")],
+    ),
     "somebody quotes a bounce in a conversation": (
         notice(
             """\
@@ -848,6 +1022,19 @@ def test_a_row_tells_time_mailing_message_sender_and_verdict() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "remote_mta"),
+    [
+        ("This is the mail system at host mx.example.net.\n\n<ann@example.org>: gone", None),
+        ("<ann@example.org>: host mx.example.org[192.0.2.25] said: 550 gone", "mx.example.org"),
+        ("<ann@example.org> (host 'mx.example.org' rejected it: 550 gone)", "mx.example.org"),
+    ],
+)
+def test_the_remote_host_is_the_receivers(text: str, remote_mta: str | None) -> None:
+    (row,) = parse_message(notice(text).encode())
+    assert row["remote_mta"] == remote_mta
+
+
+@pytest.mark.parametrize(
     ("headers", "mailing"),
     [
         ("List-Id: The news <news.list.example>", "news.list.example 2024-06-03"),
@@ -867,6 +1054,7 @@ def test_a_list_is_no_mailing_without_the_day(headers: str, mailing: str | None)
         ("5.1.1", "550 5.7.1 bad", "5.1.1"),
         ("5.0.0", "550 5.1.1 bad", None),
         ("5.0.0", "550 bad", "5.0.0"),
+        ("2.0.0", "250 OK", None),
     ],
 )
 def test_a_general_status_gives_way_to_an_exact_one_in_the_reply(
@@ -931,10 +1119,20 @@ def test_a_read_receipt_is_a_sign_of_life() -> None:
 SAMPLES = [mail for mail, _ in LAYOUTS.values()] + [feedback_report(f) for f in FEEDBACK]
 
 
+@pytest.mark.parametrize("blank_lines", [0, 200])
 @pytest.mark.parametrize("line_end", ["\r\n", "\r"])
-def test_line_ends_do_not_matter(line_end: str) -> None:
-    for mail in SAMPLES:
+def test_line_ends_do_not_matter(line_end: str, blank_lines: int) -> None:
+    for sample in SAMPLES:
+        mail = sample + "\n" * blank_lines
         assert parse_message(mail.replace("\n", line_end).encode()) == parse_message(mail.encode())
+
+
+PUNCTUATED = st.text(alphabet="ab1.-_+= \t<>\"'(),;:", max_size=8)
+
+
+@given(st.lists(PUNCTUATED, min_size=2, max_size=3).map("@".join))
+def test_an_address_alone_is_read_as_among_other_words(text: str) -> None:
+    assert addresses(text) == addresses(f"{text}\nand")
 
 
 @given(st.binary(max_size=400))

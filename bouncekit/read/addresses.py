@@ -14,9 +14,14 @@ ADDRESS = rf"{_LOCAL}@{_DOMAIN}"
 
 _ANY_ADDRESS = re.compile(ADDRESS)
 _TYPE = re.compile(r"^\s*[\w/-]*\s*;")
-# How nearly all write it.
+# How nearly all fields write it.
 _PLAIN_FIELD = re.compile(
     r"[ \t]*[\w/-]*[ \t]*;[ \t]*([\w-][\w.-]{0,63}@(?:[\w-]{1,63}\.)+[A-Za-z0-9-]{2,63})[ \t]*",
+    re.ASCII,
+)
+# How nearly all headers write the one address that they hold.
+_PLAIN_HEADER = re.compile(
+    r"(?:[^@<>]*<|[ \t]*)([\w+=-][\w.+=-]{0,62}@(?:[\w-]{1,63}\.)+[A-Za-z0-9-]{2,63})>?[ \t]*",
     re.ASCII,
 )
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
@@ -36,6 +41,8 @@ def addresses(text: str) -> list[str]:
     """
     if "@" not in text:
         return []
+    if plain := _PLAIN_HEADER.fullmatch(text):
+        return [plain[1]]
     # No address holds a blank: to look for them in few words is much quicker.
     words = " ".join([word for word in text.split() if "@" in word])
     return list(dict.fromkeys(map(bare, _ANY_ADDRESS.findall(words))))

@@ -30,7 +30,9 @@ def reported(report: Report) -> Iterator[Row]:
     """Delivery status notifications (RFC 3464, RFC 6533), even with their fields in the text."""
     status = report.mail.status
     if not names_recipient(status):
-        status = report.notice if names_recipient(report.notice) else ""
+        if not names_recipient(report.notice):
+            return
+        status = report.notice
     about_message, records = status_records(status)
     for record in records:
         if row := _status_row(record, about_message, report, is_alone=len(records) == 1):
@@ -68,7 +70,7 @@ def _status_row(
         "recipient": mailed,
         "final_recipient": actual or (final if "@" in final else None),
         "reply": reply or report.excerpt,
-        "enhanced_code": None if _is_outdone(code, reply) else code,
+        "enhanced_code": None if _is_outdone(code, reply, event) else code,
         "source_class": f"dsn:{action or 'unknown'}/{code or 'unknown'}",
         "remote_mta": _host(record.get("remote-mta", "")) or (told and told.remote_mta) or None,
     }
@@ -132,10 +134,15 @@ def _says_why(diagnostic: str) -> bool:
     return bool(_WORD.search(diagnostic, kind.end() if kind else 0))
 
 
-def _is_outdone(code: str | None, reply: str) -> bool:
-    """True if the status is general (x.0.0) and the reply gives an exact code."""
+def _is_outdone(code: str | None, reply: str, event: str) -> bool:
+    """True if the status is general (x.0.0) and the reply gives an exact code.
+
+    A success (2.0.0) is outdone by any failure.
+    """
     if not code or not code.endswith(".0.0"):
         return False
+    if code.startswith("2") and event != "delivery":
+        return True
     return any(not found.endswith(".0.0") for found in _STATUS_CODE.findall(reply))
 
 

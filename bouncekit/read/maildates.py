@@ -1,14 +1,14 @@
 """The dates of mails."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 # How nearly all mails write the time; the standard library reads all the ways there are, slowly.
 _PLAIN_TIME = re.compile(
-    r"(?:[A-Z][a-z]{2}, {1,2})?(\d{1,2}) ([A-Z][a-z]{2}) ((?:19|20)\d\d) (\d\d):(\d\d):(\d\d) "
-    r"([+-])([01]\d)([0-5]\d)(?: \([A-Z]{2,5}\))?",
+    r"(?:[A-Z][a-z]{2}, {1,2})?(\d{1,2}) ([A-Z][a-z]{2}) ((?:19|20)\d\d) (\d\d:\d\d:\d\d) "
+    r"([+-][01]\d)([0-5]\d)(?: \([A-Z]{2,5}\))?",
     re.ASCII,
 )
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
@@ -23,11 +23,10 @@ def parse_time(text: str) -> datetime | None:
     datetime.datetime(2010, 4, 29, 14, 34, 45, tzinfo=datetime.timezone.utc)
     """
     if plain := _PLAIN_TIME.fullmatch(text):
-        day, month, year, hour, minute, second, sign, hours, minutes = plain.groups()
-        east = timedelta(hours=int(hours), minutes=int(minutes))
-        numbers = (int(year), _MONTHS.get(month, 0), int(day), int(hour), int(minute), int(second))
+        day, month, year, clock, hours, minutes = plain.groups()
+        iso = f"{year}-{_MONTHS.get(month, 0):02}-{day:0>2}T{clock}{hours}:{minutes}"
         try:
-            return datetime(*numbers, tzinfo=UTC) + (east if sign == "-" else -east)
+            return datetime.fromisoformat(iso).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
     try:

@@ -35,9 +35,7 @@ _MBOX_LINE = re.compile(rb">?From [^\n]*\n")
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _BOUNDARY = re.compile(r"boundary\s*=\s*(?:\"([^\"]*)|([^\s;]+))", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.I)
-_UNDECLARED_DELIMITER = re.compile(
-    rb"^[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.M | re.I
-)
+_UNDECLARED_DELIMITER = re.compile(rb"\n[ \t]*--(\S[^\n]{0,98})\n(?=content-[a-z-]+[ \t]*:)", re.I)
 _UNSEEN = re.compile(r"<(?:style|script)\b[^<]*", re.I)
 _LINE_TAG = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?h\d|/?pre)\b[^<>]*>", re.I)
 _TAG = re.compile(r"<[A-Za-z/!][^<>@]*>")
@@ -61,6 +59,7 @@ _CODECS = {
 }
 # By far the most declared, and alike where nothing but ASCII stands.
 _LIKE_ASCII = ("", "us-ascii", "utf-8", "iso-8859-1", "windows-1252", "iso-8859-15")
+_ESCAPE = 0x1B  # begins what ISO-2022-JP writes
 # Python's own codecs that are no charsets of mail: they warn, are slow or make lone surrogates.
 _NO_CHARSET = re.compile(r"unicode|raw|idna|puny|undefined|utf-?7|mbcs|oem|string|charmap")
 
@@ -230,7 +229,7 @@ def split_headers(raw: bytes) -> tuple[Headers, bytes]:
     return (_headers(block) if len(block) <= _SHORT else fields(decode(block, ""))), body
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def _headers(block: bytes) -> Headers:
     return fields(decode(block, ""))
 
@@ -242,7 +241,7 @@ def fields(text: str) -> Headers:
     'smtp; 550 unknown'
     """
     block = f"\n{text}"
-    if " :" in block or "\t:" in block:
+    if " :" in block or ("\t" in block and "\t:" in block):
         block = _BLANK_BEFORE_COLON.sub(r"\1:", block)
     return Headers(block, lower(block))
 
@@ -251,7 +250,7 @@ def field_list(block: str) -> list[tuple[str, str]]:
     """Read header-like lines into (lower-case name, unfolded value), in order."""
     _, *found = _FIELD_BEGINS.split(f"\n{block}")
     return [
-        (name.lower(), _unfolded(value))
+        (name.lower(), _unfolded(value) if "\n" in value else value.strip())
         for name, value in zip(found[::2], found[1::2], strict=True)
     ]
 
@@ -281,8 +280,9 @@ def lower(text: str) -> str:
 def decode(body: bytes, charset: str) -> str:
     """Turn bytes into text: the declared charset, what is mistaken for it, UTF-8, then any byte."""
     name = charset.lower()
-    if name in _LIKE_ASCII and body.isascii() and b"\x1b" not in body:
-        return body.decode().replace("\x00", "")
+    if name in _LIKE_ASCII and body.isascii() and _ESCAPE not in body:
+        text = body.decode()
+        return text.replace("\x00", "") if "\x00" in text else text
     if b"\x1b$" in body and not name.startswith("iso-2022"):
         name = "iso-2022-jp"
     if _NO_CHARSET.match(name):
@@ -342,7 +342,7 @@ def _pieces(body: bytes, content_type: str) -> list[bytes]:
         pieces = _split_at(boundary, body) if boundary else [body]
         if len(pieces) > 1:
             return pieces
-    seen = b"\ncontent-" in body.lower() and _UNDECLARED_DELIMITER.search(body)
+    seen = b"\ncontent-" in body.lower() and _UNDECLARED_DELIMITER.search(b"\n" + body)
     return _split_at(seen.group(1).rstrip(), body) if seen else [body]
 
 

@@ -12,11 +12,14 @@ from bouncekit.read.reasons import (
     LEAD_IN,
     RESULT,
     accepted_in_session,
+    announced_reason,
     code_in,
+    holds_session,
     paragraphs,
     quoted_reply,
     reason_above,
     reason_around,
+    results,
     session_replies,
     worded_reason,
 )
@@ -29,7 +32,7 @@ STRONG, LIKELY, WEAK = 3, 2, 1
 
 # Read in lower case, as others here: it is the quickest way to pass over what does not match.
 _ORIGINAL_BEGINS = re.compile(
-    r"""\n(?:(?P<announced>[ \t>*#=|_.-]*(?:
+    r"""\n(?:(?P<announced>[ \t>*#=|_.-]*+(?=[abefhimnortu])(?:  # how one of them begins
       (?:this|below|included|enclosed|here|attached|following)\b.{0,40}
         \b(?:copy|message|mail|headers?)\b.{0,60}(?:\bcopy\b|\bheaders?\b|original|first\ \d).{0,40}
     | below\ this\ line.{0,60}
@@ -54,7 +57,8 @@ _BEHIND_NAME = re.compile(
     re.X,
 )
 _BEHIND_LABEL = re.compile(
-    rf"""(?i:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address|\bundeliverable\ to
+    rf"""(?i:(?:\brecipient(?:s|\(s\))?|\baddressed\ to|\bfailed\ address
+      |\bundeliverable\ (?:to|address)
       |\bdelivered\ to|\bdeliver(?:y|ing)?\ (?:(?:your|the|this)\ )?(?:e-?mail|message|mail)?\ ?to
       |destinataires?|destinatario|destinatário|empfänger|ontvanger|odbiorc\w+|получател\w+
       |宛先|收件人|收件人地址)
@@ -93,14 +97,15 @@ _AS_MAILED = re.compile(
     \s*<?(?P<address>{ADDRESS})>?\s*\)""",
     re.I | re.X,
 )
+# `at host` names the reporter: "This is the mail system at host mx.example.net."
 _REMOTE_HOST = re.compile(
-    r"""(?:h(?<=\bh)ost:?|talking\ to|server|remote-mta:?\s*(?:dns;)?)\s+
-    <?((?:[\w-]{1,63}\.)+[a-z]{2,24})\b""",
+    r"""(?:h(?<=\bh)(?<!\bat\ h)ost:?|talking\ to|server|remote-mta:?\s*(?:dns;)?)\s+
+    [<']?((?:[\w-]{1,63}\.)+[a-z]{2,24})\b""",
     re.X,
 )
 # `on Thu, 29 Apr 2010 23:34:45 -0000` or `Action: Failed` beside an address is no reason.
 _NO_REASON = re.compile(r"\s*on\s+[^:]*\d{1,2}:\d\d.{0,30}$|\W*Action:\s*\w+$|\W*$", re.I)
-_WRAPPED = re.compile(r"\[([^\[\]]+)\]|\(([^()]+)\)")
+_WRAPPED = re.compile(r"\[([^\[\]]+)\]|\((?:reason:\s*)?([^()]+)\)")
 _SENTENCE = re.compile(r",?\s+[a-zà-ÿ]+,?\s+\w")
 
 
@@ -168,19 +173,36 @@ def findings(notice: str, others: Collection[str] = (), known: Sequence[str] = (
     if known:
         spelled = {address.lower(): address for address in known}
     else:
-        chosen = _strongest(read.mentions, set(others), read.lines)
+        chosen = _strongest(read, set(others))
         spelled = {mention.key: mention.address for mention in chosen}
     return [_finding(address, read, is_alone=len(spelled) == 1) for address in spelled.values()]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Block:
-    """What the text below a recipient's line says about that recipient."""
+    """What the paragraphs below a recipient's line say about that recipient, read when asked."""
 
-    quoted: str = ""
-    worded: str = ""
-    as_mailed: str = ""
-    remote_mta: str = ""
+    found: list[str]
+
+    @once
+    def text(self) -> str:
+        return "\n".join(self.found)
+
+    @once
+    def quoted(self) -> str:
+        return quoted_reply(self.found)
+
+    @once
+    def worded(self) -> str:
+        return worded_reason(self.found)
+
+    @once
+    def as_mailed(self) -> str:
+        return alias["address"] if (alias := _AS_MAILED.search(self.text)) else ""
+
+    @once
+    def remote_mta(self) -> str:
+        return _remote_mta(self.text)
 
 
 @dataclass(frozen=True)
@@ -202,12 +224,24 @@ class _Notice:
         return _below([m for m in self.mentions if m.strength == STRONG], self.lines)
 
     @once
+    def is_session(self) -> bool:
+        return holds_session(self.lines)
+
+    @once
     def session(self) -> dict[str, str]:
-        return session_replies(self.lines)
+        return session_replies(self.lines) if self.is_session else results(self.lines)
+
+    @once
+    def accepted(self) -> set[str]:
+        return accepted_in_session(self.lines) if self.is_session else set()
 
     @once
     def quoted(self) -> str:
         return quoted_reply(self.paragraphs)
+
+    @once
+    def announced(self) -> str:
+        return announced_reason(self.paragraphs)
 
     @once
     def remote_mta(self) -> str:
@@ -282,24 +316,31 @@ def _before(address: re.Match[str]) -> str:
 
 
 def _without_echoes(mentions: list[_Mention], lines: list[str]) -> list[_Mention]:
-    """Drop a mention by which a reply repeats the address that its paragraph began with."""
+    """Drop a mention in a reply: the address that its paragraph began with, or a folded line's."""
     kept: list[_Mention] = []
     begun: dict[str, int] = {}
+    last = 0
     for mention in mentions:
         above = begun.get(mention.key)
+        if above is None and begun and mention.strength == STRONG:
+            is_deeper = _indent(lines[mention.line]) > _indent(lines[last])
+            above = last if is_deeper else None
         if above is not None and all(lines[above : mention.line + 1]):
             continue
         if mention.strength == STRONG:
-            begun[mention.key] = mention.line
+            begun[mention.key] = last = mention.line
         kept.append(mention)
     return kept
 
 
-def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> list[_Mention]:
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _strongest(read: _Notice, others: set[str]) -> list[_Mention]:
     """Keep the mentions of the surest kind; the sender's address only if nothing else is left."""
-    accepted = accepted_in_session(lines)
-    fit = [m for m in mentions if not _ROLE.match(m.address) and m.key not in accepted]
-    for candidates in ([m for m in fit if m.key not in others], fit, mentions):
+    fit = [m for m in read.mentions if not _ROLE.match(m.address) and m.key not in read.accepted]
+    for candidates in ([m for m in fit if m.key not in others], fit, read.mentions):
         if candidates:
             top = max(m.strength for m in candidates)
             return [m for m in candidates if m.strength == top]
@@ -308,13 +349,13 @@ def _strongest(mentions: list[_Mention], others: set[str], lines: list[str]) -> 
 
 def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
     mentions = read.by_recipient.get(recipient.lower(), [])
-    below = [read.below[m.line] for m in mentions if m.line in read.below]
-    worded = _first(block.worded for block in below)
+    below = [read.below[m.line] for m in mentions if m.line in read.below] or [
+        block for block in read.below.values() if block.as_mailed.lower() == recipient.lower()
+    ]
     reply = (
         read.session.get(recipient.lower())
         or _first(block.quoted for block in below)
-        or (read.quoted if is_alone and not (worded and _is_anothers(recipient, read)) else "")
-        or worded
+        or _reason(recipient, read, below, is_alone=is_alone)
         or _first(_beside(m, read.lines) for m in mentions)
         or read.whole
     )
@@ -326,6 +367,15 @@ def _finding(recipient: str, read: _Notice, *, is_alone: bool) -> Finding:
         remote_mta=remote_mta or (read.remote_mta if is_alone else ""),
         is_certain=any(m.strength == STRONG for m in mentions),
     )
+
+
+def _reason(recipient: str, read: _Notice, below: list[_Block], *, is_alone: bool) -> str:
+    """Give the reason where no reply is quoted below the recipient's own line."""
+    worded = _first(block.worded for block in below)
+    if not is_alone:
+        return worded
+    is_fit = read.quoted and not (worded and _is_anothers(recipient, read))
+    return (read.quoted if is_fit else "") or read.announced or worded
 
 
 def _is_anothers(recipient: str, read: _Notice) -> bool:
@@ -346,26 +396,16 @@ def _below(mentions: list[_Mention], lines: list[str]) -> dict[int, _Block]:
     Where recipients stand in a list, all share what follows the list.
     """
     below: dict[int, _Block] = {}
-    shared = _Block()
+    shared = _Block([])
     end = len(lines)
     for mention in reversed(mentions):
         rest = "" if _NO_REASON.match(mention.rest) else mention.rest.lstrip(" \t:>)]\"'.-–,;")
         found = paragraphs([rest, *lines[mention.line + 1 : end]])
-        below[mention.line] = _block(found) if found else shared
+        below[mention.line] = _Block(found) if found else shared
         # What stands beside an address is not about the address above it.
-        shared = _Block() if rest else below[mention.line]
+        shared = _Block([]) if rest else below[mention.line]
         end = mention.line
     return below
-
-
-def _block(found: list[str]) -> _Block:
-    text = "\n".join(found)
-    return _Block(
-        quoted=quoted_reply(found),
-        worded=worded_reason(found),
-        as_mailed=alias["address"] if (alias := _AS_MAILED.search(text)) else "",
-        remote_mta=_remote_mta(text),
-    )
 
 
 def _remote_mta(text: str) -> str:

@@ -60,9 +60,16 @@ _GAVE_UP_ON = re.compile(r"^Giving up on [\w.:-]+\s*$", re.M)
 _ADVICE = re.compile(
     r"(?:-\s*)?(?:please|for (?:further|more|assistance)|if you|contact|you can|learn more)\b", re.I
 )
+# What announces the reason. Read in lower case, each branch begins with a letter (see _STAGE).
+_ANNOUNCES = re.compile(
+    r"(?:b(?<=\bb)ecause|r(?<=\br)e(?:asons?|sponse)\b[^:\n]{0,40}|d(?<=\bd)elivery attempts?"
+    r"|g(?<=\bg)rund|motivo|raison|r(?<=\br)eden|powód|причина)[ \t]*:$",
+    re.M,
+)
 _SUMMARY = re.compile(r"(?:To|From|Subject|Date|Sent|Message-ID)\s*:", re.I)
 _ONLY_ADDRESS = re.compile(rf"^\W*(?:mailto:)?{ADDRESS}\W*$")
 _ALIAS = re.compile(r"\(?(?:expanded|generated|forwarded) from\b.*", re.I)
+_BRACKET = re.compile(r"[()]")
 _CLOSING = {"(": ")", "[": "]", "'": "'", '"': '"'}
 
 
@@ -113,7 +120,7 @@ def _may_quote(text: str) -> bool:
     return ("4" in text or "5" in text) and bool(_CODE.search(text))
 
 
-def _holds_session(lines: list[str]) -> bool:
+def holds_session(lines: list[str]) -> bool:
     """False where surely no line is one of a session's transcript."""
     return bool(_SPOKEN.search("\n".join(["", *lines]).lower()))
 
@@ -129,10 +136,7 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     replies: dict[str, str] = {}
     heard: list[str] = []
     asked = ""
-    is_session = _holds_session(lines)
     for number, line in enumerate(lines):
-        if not is_session and "@" not in line:  # only a result stands outside of a session
-            continue
         if "while talking to" in line.lower():
             heard, asked = [], ""
         elif ours := OUR_LINE.match(line):
@@ -150,10 +154,23 @@ def session_replies(lines: list[str]) -> dict[str, str]:
     return replies
 
 
+def results(lines: list[str]) -> dict[str, str]:
+    """Read the lines that name a recipient and a reply: all that stands outside of a session.
+
+    >>> results(["550 5.1.1 <ann@example.org>... User unknown"])
+    {'ann@example.org': '550 5.1.1 <ann@example.org>... User unknown'}
+    """
+    replies: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        if "@" in line and (code := code_in(line)):
+            reply = _whole_reply(lines, number, code)
+            for address in addresses(line):
+                replies.setdefault(address.lower(), reply)
+    return replies
+
+
 def accepted_in_session(lines: list[str]) -> set[str]:
     """Give the recipients (lower case) that a transcript shows accepted while it refused others."""
-    if not _holds_session(lines):
-        return set()
     answers: dict[str, str] = {}
     asked = ""
     for line in lines:
@@ -167,14 +184,32 @@ def accepted_in_session(lines: list[str]) -> set[str]:
     return {address for address, answer in answers.items() if answer == "2"}
 
 
-def worded_reason(below: list[str]) -> str:
-    """Give the first of the paragraphs that is a reason: no mere announcement, no advice.
+def announced_reason(among: list[str]) -> str:
+    """Give what the paragraphs announce as the reason.
 
-    >>> worded_reason(["because:", "Please call us.", "User ann not listed in Domino Directory"])
+    >>> announced_reason(["Message delayed", "Last attempt failed because:\\nno answer"])
+    'no answer'
+    """
+    for number, paragraph in enumerate(among):
+        if not paragraph.endswith(":") and ":\n" not in paragraph:
+            continue
+        if found := _ANNOUNCES.search(lower(paragraph)):
+            following = paragraph[found.end() :].strip() or "".join(among[number + 1 : number + 2])
+            if following:
+                return following
+    return ""
+
+
+def worded_reason(below: list[str]) -> str:
+    """Give the paragraph that is announced as the reason, else the first that may be one.
+
+    That is no mere announcement and no advice.
+
+    >>> worded_reason(["Sorry:", "Please call us.", "User ann not listed in Domino Directory"])
     'User ann not listed in Domino Directory'
     """
     reasons = (_without_lead_in(paragraph) for paragraph in below)
-    return next((r for r in reasons if r and not _ADVICE.match(r)), "")
+    return announced_reason(below) or next((r for r in reasons if r and not _ADVICE.match(r)), "")
 
 
 def reason_around(lines: list[str], number: int) -> str:
@@ -184,7 +219,8 @@ def reason_around(lines: list[str], number: int) -> str:
     end = number + 1
     while end < min(len(lines), number + REASON_LINES) and not _ends_paragraph(lines[end]):
         end += 1
-    start = _start_of_paragraph(lines, number)
+    is_announced = LEAD_IN.search(lines[number]) and number + 1 < end
+    start = number + 1 if is_announced else _start_of_paragraph(lines, number)
     return "\n".join(line.strip() for line in lines[start:end])
 
 
@@ -254,17 +290,29 @@ def _whole_reply(lines: list[str], number: int, code: re.Match[str]) -> str:
 
 def _from_code(text: str, code: re.Match[str]) -> str:
     """Cut a text from the code to where the mark that opened the quotation closes."""
-    start = max(code.start(name) for name in ("code", "inner", "enhanced"))
+    start = code.start(code.lastgroup or 0)
     lines = text[start:].split("\n")
-    if _holds_session(lines):
+    if len(lines) > 1 and holds_session(lines):
         lines = [line for line in lines if not OUR_LINE.match(line)]
         lines = [said["said"] if (said := THEIR_LINE.match(line)) else line for line in lines]
     reply = "\n".join(lines)
     if "Giving up on" in reply:
         reply = _GAVE_UP_ON.sub("", reply)
     reply = reply.strip()
-    closing = _CLOSING.get(text[start - 1 : start], "")
-    return reply[: reply.rindex(closing)] if closing and closing in reply else reply
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    if closing := _CLOSING.get(before[-1:], ""):
+        return reply[: reply.rindex(closing)] if closing in reply else reply
+    return _enclosed(reply) if before.count("(") > before.count(")") else reply
+
+
+def _enclosed(reply: str) -> str:
+    """Cut a reply where the bracket that was open before it closes: `(reason: 552 Over quota)`."""
+    depth = 1
+    for bracket in _BRACKET.finditer(reply):
+        depth += 1 if bracket[0] == "(" else -1
+        if not depth:
+            return reply[: bracket.start()]
+    return reply
 
 
 def _without_lead_in(paragraph: str) -> str:

@@ -18,7 +18,7 @@ EXCERPT_LIMIT = 500
 _OWN = values_of("from", "to", "cc", "reply-to", "return-path", "delivered-to", "x-original-to")
 _SENDERS = values_of("from", "return-path", "reply-to")
 # How Postfix and Exim begin to tell which address an address was made of.
-_ALIAS = ("(expanded from", "(generated from", "(ultimately generated from")
+_ALIAS = re.compile(r"\((?:expanded|(?:ultimately )?generated) from")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -45,7 +45,8 @@ class Report:
     @once
     def original(self) -> Headers:
         """The headers of the returned original, be it attached or quoted."""
-        return self.mail.original_headers or fields(_BLANK_LINE.split(self.quoted, maxsplit=1)[0])
+        attached = self.mail.original and self.mail.original_headers
+        return attached or fields(_BLANK_LINE.split(self.quoted, maxsplit=1)[0])
 
     @once
     def time(self) -> datetime | None:
@@ -58,7 +59,7 @@ class Report:
 
         People quote bounces too: what they write is none, whatever its words.
         """
-        writer, subject = self.mail.headers.first("from"), self.mail.subject
+        writer, subject = self.mail.headers.first("from").lower(), self.mail.subject.lower()
         if self.failed or wording.DAEMON.search(writer):
             return True
         is_failure = bool(wording.FAILURE.search(subject))
@@ -70,7 +71,7 @@ class Report:
         )
         return is_from_system and (
             is_failure
-            or bool(wording.FAILURE.search(self.notice))
+            or bool(wording.FAILURE.search(self.words))
             or prose.quotes_reply(self.notice)
         )
 
@@ -90,8 +91,9 @@ class Report:
     @once
     def tells_alias(self) -> bool:
         """True if the notice says which address an address was made of."""
-        written = self.mail.notice.lower()  # with the original: to look there first is quicker
-        return any(told in written and told in self.words for told in _ALIAS)
+        # With the original: to look there first is quicker.
+        written = self.mail.notice.lower()
+        return bool(_ALIAS.search(written) and _ALIAS.search(self.words))
 
     @once
     def failed(self) -> list[str]:
@@ -102,7 +104,7 @@ class Report:
     def others(self) -> set[str]:
         """Addresses that are rather sender or reporter than recipient, in lower case."""
         values = _OWN.findall(self.mail.headers.lower) + _SENDERS.findall(self.original.lower)
-        return {address.lower() for address in addresses("\n".join(values))}
+        return {address.lower() for value in values for address in addresses(value)}
 
     @once
     def to(self) -> list[str]:

@@ -8,7 +8,13 @@ Fields = dict[str, str]
 
 _RECIPIENT_FIELD = re.compile(r"\n[ \t]*(?:final|original)-recipient[ \t]*:")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_INDENTED_FIELD = re.compile(r"\n[ \t]+(?=[A-Z][\w-]{2,40}:)")
+# Only these: the words of a reply that is folded may begin with a name and a colon, too.
+_INDENTED_FIELD = re.compile(
+    r"""\n[ \t]+(?=[A-Z][\w-]{2,40}:)(?=(?i:(?:original|final)-recipient|action|status|remote-mta
+    |diagnostic-code|last-attempt-date|final-log-id|will-retry-until|original-envelope-id
+    |reporting-mta|dsn-gateway|received-from-mta|arrival-date|x-[\w-]+):)""",
+    re.X,
+)
 _ONCE = ("final-recipient", "original-recipient", "action")
 
 

@@ -1,13 +1,15 @@
-"""The words by which a mail gives away what it is: a failure, a delay, an automatic reply."""
+"""The words by which a mail gives away what it is: a failure, a delay, an automatic reply.
+
+What is searched anywhere in a text is read in lower case: to heed no case takes four times as long.
+"""
 
 import re
 
 # Who writes bounces: the sender's name or address. MAILER-DAEMON writes nothing else.
-DAEMON = re.compile(r"mailer-?daemon@", re.I)
+DAEMON = re.compile(r"mailer-?daemon@")
 MAIL_SYSTEM = re.compile(
     r"mailer-?daemon|post[-_ ]?master|mail[ .-]?deliver|mdaemon|mail (?:system|administrator)"
-    r"|\bdaemon\b|system administrator|^\s*<>|^\s*$",
-    re.I,
+    r"|\bdaemon\b|system administrator|microsoftexchange329e71ec|^\s*<>|^\s*$"
 )
 # People answer and forward bounces.
 CONVERSATION = re.compile(r"\s*(?:re|aw|fwd?|wg|sv|tr|rv)\s*:", re.I)
@@ -21,16 +23,19 @@ FAILURE = re.compile(
     |(?:could|can|did|was|has|were)\ ?n(?:[o']t)?\ (?:be\ |been\ )?(?:deliver|reach|sent|accept)
     |unable\ to\ (?:deliver|send)|cannot\ be\ delivered|permanent\ (?:fatal\ )?error
     |loop\ alert|mail\ loop|rejected|user\ unknown|unknown\ user|does\ not\ exist
+    |not\ a\ (?:valid|known)\ (?:user|recipient|address|mailbox)
     |non\ remis|[ée]chec\ (?:de|d')|n'a\ pas\ pu|impossible\ de\ (?:remettre|distribuer)
     |unzustellbar|nicht\ (?:zugestellt|zustellbar)|zustellung\ .{0,30}(?:fehl|gescheitert)
     |no\ (?:se\ ha|se\ pudo|entregad)|n[ãa]o\ (?:foi\ )?(?:entreg|pôde)|devuelto
-    |mancato\ recapito|impossibile|non\ [eè]\ stato|niet\ (?:worden\ )?bezorg|onbestelbaar
-    |nie\ (?:zosta|dostarcz)|не\ ?доставл|не\ может\ быть\ доставлен
+    |mancato\ recapito|impossibile|non\ (?:[eè]\ stato|recapit)
+    |niet\ (?:worden\ )?bezorg|(?:on|niet\ )bestelbaar|olevererbar|(?:inte|ikke)\ lever
+    |nie\ ?(?:zosta|dostarcz|można\ dostarcz)|nedoručiteln|nelze\ doručit|kézbesíthetetlen
+    |teslim\ edilem|не\ ?доставл|не\ может\ быть\ доставлен|не\ удается\ доставить
     |送信でき|配信でき|配信不能|配送|エラー|退信|投递失败|未送达|无法(?:投递|送达)""",
-    re.I | re.X,
+    re.X,
 )
 
-# Read in lower case: each branch begins with a letter, so that most of a text is passed over.
+# Each branch begins with a letter, so that most of a text is passed over.
 DELAY_IN_SUBJECT = re.compile(
     r"""d(?<=\bd)elay(?:ed)?\b|still\ being\ retried
     |verzöger|retard|trasa|ritard|opóźni|задерж|遅延|延迟
@@ -51,12 +56,14 @@ AWAY_IN_SUBJECT = re.compile(
       auto(?:matic(?:ally)?|mated|matisch\w*|mática|matique|matica)?[\s:-]*(?:generated\s+)?
         (?:reply|response|repl|answer|antwort|svar|antwoord)
     | out[\s-]of[\s-](?:the[\s-])?office | vacation\b
+    | auto:\s.{0,80}\b(?:is\ out\ of|ist\ (?:außer|nicht)|est\ absent|no\ está|è\ fuori|is\ afwezig)
     | (?:i\ am|i'm)?\ ?(?:currently\ )?(?:away|on\ (?:vacation|holiday|leave))\b
     | abwesen | (?:ich\ bin\ )?nicht\ (?:im\ (?:büro|haus)|erreichbar)
     | r[ée]ponse\ automatique | absen(?:t|ce)\b | risposta\ automatica | fuori\ (?:sede|ufficio)
     | respuesta\ autom | resposta\ autom | fuera\ de\ (?:la\ )?oficina | ausente
     | afwezig | niet\ aanwezig | autosvar | frånvaro | fravær | poissa | automaattinen
-    | odpowied[zź]\ automatyczna | autoodpowied | automatická\ odpov | automatikus | otomatik
+    | odpowied[zź]\ automatyczna | automatyczna\ odpowied | autoodpowied
+    | automatická\ odpov | automatikus | otomatik
     | автоответ | автоматический\ ответ
     | 自動(?:返信|応答|回复|回覆) | 自动(?:回复|答复) | 不在 | 부재 | 자동
     )""",
