@@ -36,19 +36,21 @@ _CODE_IN_SENTENCE = (
     r"(?:^|[^0-9.:/@\w-])([45][0-9][0-9])(?:[\s-]#?[245]\.[0-9]\.[0-9]|\serror\b|-')"
 )
 
-# RFC 3463 §2: class "." subject "." detail. One digit of subject and at most three of detail keep
-# versions (4.92.3), dates (6.5.2010) and IP addresses out; blanks around the dots occur.
-_LEADING_ENHANCED_CODE = r"^[45][0-9][0-9][ -]([45]\.[1-9]\.[0-9]{1,3}) "
+# RFC 3463 §2: class "." subject "." detail. One digit of subject and at most three of detail, none
+# of them a leading zero, keep versions (4.92.3), dates (6.5.2010, 4.7.08) and IP addresses out;
+# blanks around the dots occur.
+_DETAIL = "(?:0|[1-9][0-9]{0,2})"
+_LEADING_ENHANCED_CODE = rf"^[45][0-9][0-9][ -]([45]\.[1-9]\.{_DETAIL}) "
 _ENHANCED_CODE = (
-    r"(?:^|[\s(#:;\-<\[=,\"'>_|（：])([45] ?\. ?[0-9] ?\. ?[0-9]{1,3})"
+    rf"(?:^|[\s(#:;\-<\[=,\"'>_|（：])([45] ?\. ?[0-9] ?\. ?{_DETAIL})"
     r"(?:[^0-9.A-Za-z@]|\.?(?:\s|$)|\.[^0-9A-Za-z])"
 )
 # 5.0.0 says nothing: a reporting system's own verdict around the code that was quoted.
-_TELLING_CODE = _ENHANCED_CODE.replace("[0-9] ?\\. ?[0-9]{1,3}", "[1-9] ?\\. ?[0-9]{1,3}")
+_TELLING_CODE = _ENHANCED_CODE.replace("[0-9] ?\\. ?(", "[1-9] ?\\. ?(")
 # A success code (2.1.0) has its reply code before it; elsewhere it is a version.
-_SUCCESS_CODE = r"(?:^|\b2[0-9][0-9][ -])(2\.[0-9]\.[0-9]{1,3})(?:\s|$)"
+_SUCCESS_CODE = rf"(?:^|\b2[0-9][0-9][ -])(2\.[0-9]\.{_DETAIL})(?:\s|$)"
 # `550 5 2 1 mail from ...`: the dots were lost on the way.
-_UNDOTTED_CODE = r"(?:^|\D)[45][0-9][0-9][ -]([45] [0-9] [0-9]{1,3})(?:\s|$)"
+_UNDOTTED_CODE = rf"(?:^|\D)[45][0-9][0-9][ -]([45] [0-9] {_DETAIL})(?:\s|$)"
 
 # In the order in which they are asked for; each only of the texts in which none before it is found.
 REPLY_CODE = (_LEADING_CODE, _FAILURE_CODE, _CODE_IN_SENTENCE, _ANY_CODE)

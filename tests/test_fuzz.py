@@ -38,6 +38,7 @@ BROKEN = {
         b"[own]\nthreshold = 0\nweights = { recipient = 1 }\n",
     ),
     "objects deeper than Python goes": ("table", b'{"a":' * 9_000 + b"1" + b"}" * 9_000),
+    "a date that looks like an enhanced code": ("reply", b"5.4.06:"),
     "a header and a quote alone": ("table", b'\t"!\n!'),
 }
 
