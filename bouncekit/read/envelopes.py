@@ -8,8 +8,7 @@ from typing import Any
 import polars as pl
 
 from bouncekit.batches import by_batch
-
-Keys = tuple[str, ...]
+from bouncekit.read.values import ESCAPE, Keys, inner
 
 # Keys under which services wrap the list of their events.
 LISTS = (
@@ -30,16 +29,7 @@ DEPTH = 4  # envelopes within envelopes that are opened
 SEEN = 200  # records that are looked at to find what wraps them
 
 RECORD = "__text"  # one record as JSON text
-# Polars writes objects and arrays it was to read as text without escaping what is in their strings
-# again: quotes in a reply would break them. Where there are any, other means are used.
-ESCAPE = "\\"
 TEXT = pl.col(RECORD)
-
-
-def inner(column: pl.Expr, keys: Keys) -> pl.Expr:
-    """The value in a column of JSON text under `keys`, as text."""
-    path = "$" + "".join(f"[{json.dumps(key, ensure_ascii=False)}]" for key in keys)
-    return column.str.json_path_match(path)
 
 
 def items(column: pl.Expr) -> pl.Expr:
@@ -48,20 +38,35 @@ def items(column: pl.Expr) -> pl.Expr:
     >>> pl.select(items(pl.lit('[{"a": 1}, "b"]'))).item().to_list()
     ['{"a": 1}', 'b']
     """
+    return by_batch(column, _items, pl.List(pl.String()))
 
-    def split(arrays: pl.Series) -> pl.Series:
-        if arrays.str.contains(ESCAPE, literal=True).any():
-            told = [None if array is None else list(_texts(array)) for array in arrays]
-            return pl.Series(told, dtype=pl.List(pl.String))
-        lines = '{"each":' + arrays.fill_null("null") + "}"
-        text = lines.str.join("\n").item() if len(lines) else ""
-        return pl.read_ndjson(text.encode(), schema={"each": pl.List(pl.String)})["each"]
 
-    text = column.str.strip_chars()
-    array = inner(pl.when(text.str.starts_with("[")).then(text), ())
-    several = by_batch(array, split, pl.List(pl.String()))
-    several = pl.when(several.list.len() > 0).then(several)
-    return pl.when(array.is_null()).then(pl.concat_list(column)).otherwise(several)
+def _items(cells: pl.Series) -> pl.Series:
+    """The same; null for an empty array."""
+    text = pl.col("text").str.strip_chars()
+    arrays = pl.when(text.str.starts_with("[")).then(text)
+    frame = cells.to_frame("text").with_columns(arrays=arrays)
+    try:
+        lists = _split(frame["arrays"])
+    except pl.exceptions.ComputeError:  # some are no arrays
+        frame = frame.with_columns(arrays=pl.when(inner(arrays, ()).is_not_null()).then(arrays))
+        lists = _split(frame["arrays"])
+    listed = pl.when(pl.col("items").list.len() > 0).then("items")
+    alone = pl.when(pl.col("arrays").is_null()).then(pl.concat_list("text"))
+    return frame.with_columns(items=lists).select(pl.coalesce(alone, listed)).to_series()
+
+
+def _split(arrays: pl.Series) -> pl.Series:
+    """The items of arrays, each as text."""
+    has_escapes = arrays.str.contains(ESCAPE, literal=True).fill_null(False)
+    lines = '{"each":' + arrays.set(has_escapes, None).fill_null("null") + "}"
+    lines = lines.str.replace_all("\n", " ", literal=True)
+    data = lines.str.join("\n").item().encode() if len(lines) else b""
+    lists = pl.read_ndjson(data, schema={"each": pl.List(pl.String)})["each"]
+    if not has_escapes.any():
+        return lists
+    told = [list(_texts(array)) for array in arrays.filter(has_escapes)]
+    return lists.scatter(has_escapes.arg_true(), pl.Series(told, dtype=lists.dtype))
 
 
 def _texts(array: str) -> Iterator[str | None]:

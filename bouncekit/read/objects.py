@@ -8,21 +8,24 @@ from typing import Any
 
 import polars as pl
 
-from bouncekit.batches import by_batch, where
+from bouncekit.batches import by_batch
 from bouncekit.errors import BouncekitError
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.documents import records_of
-from bouncekit.read.envelopes import ESCAPE, RECORD, TEXT, inner, opened
+from bouncekit.read.envelopes import RECORD, TEXT, opened
 from bouncekit.read.files import Peek, as_text, literal, unpack
-from bouncekit.read.streams import in_batches
+from bouncekit.read.streams import in_batches, in_large_batches
+from bouncekit.read.values import has_escapes, inner, parsed, tree_of, value
 
 # Each record becomes a row of some hundred columns, a value for each heading that may be in it.
 RECORDS_AT_ONCE = 20_000
+AT_ONCE = 1 << 23  # bytes, or as many records as above
 STRING = pl.String()
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
+VALUES, ESCAPED = "__values", "__escaped"  # what is in a record, and whether it has escapes
 
 
 def open_ndjson(
@@ -38,7 +41,9 @@ def open_ndjson(
         source = unpack(path, peek.packing).removeprefix(b"\xef\xbb\xbf")
     whole = _is_ndjson(source)
     lines = pl.scan_lines(source, name=RECORD, glob=False).filter(TEXT.str.strip_chars() != "")
-    lines = lines.with_row_index(LINE, offset=1)
+    length = len(peek.head) / (peek.head.count(b"\n") + 1)
+    batch = max(1, min(RECORDS_AT_ONCE, int(AT_ONCE / length)))
+    lines = in_large_batches(lines.with_row_index(LINE, offset=1), batch=batch)
     frame = opened(lines)
     if frame is not lines or mended or not whole:
         return _looked_up("ndjson", frame, known, mended=mended or not whole)
@@ -162,9 +167,8 @@ def _not_json(path: Path, text: str) -> BouncekitError:
 def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) -> Table:
     """A table of records that are JSON text in the column RECORD.
 
-    Each record is parsed once, to columns of text by its top-level keys; inner values are
-    looked up in these. `mended` looks every value up in the record by itself: slower, but a
-    broken record harms no other.
+    Each record is parsed once, to the values at all headings. `mended` looks every value up in
+    the record by itself: slower, but a broken record harms no other.
     """
     is_object = TEXT.str.strip_chars().str.starts_with("{")
     paths = _paths(_objects(_first_lines(frame)))
@@ -177,34 +181,17 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
             return {heading: inner(TEXT, keys) for heading, keys in paths.items()}
 
         return Table(kind, frame, whole(paths), (RECORD,), True, whole(later))
-    schema = pl.Schema(dict.fromkeys(_top(paths, later), pl.String()))
-
-    def parsed(records: pl.Series) -> pl.Series:
-        text = records.fill_null("{}").str.join("\n").item() if len(records) else ""
-        return pl.read_ndjson(text.encode(), schema=schema).to_struct(records.name)
-
-    record = by_batch(pl.when(is_object).then(TEXT), parsed, pl.Struct(schema))
+    tree = tree_of([*paths.values(), *later.values()])
+    record = parsed(pl.when(is_object).then(TEXT), tree, strict=True) if tree else pl.lit(None)
     raw = pl.when(~is_object).then(TEXT).alias(RAW)
-    is_escaped = TEXT.str.contains(ESCAPE, literal=True).alias("__escaped")
-    frame = frame.select(LINE, RECORD, raw, is_escaped, record.alias("__record"))
-    if schema:
-        frame = frame.with_columns(pl.col("__record").struct.unnest())
-    found, rare = _right(paths), _right(later)
-    return Table(kind, frame.drop("__record"), found, (RECORD,), True, rare)
+    escaped = has_escapes(TEXT).alias(ESCAPED)
+    frame = frame.select(LINE, RECORD, raw, escaped, record.alias(VALUES))
+    of_record = (pl.col(VALUES), TEXT, pl.col(ESCAPED))
 
+    def found(paths: Paths) -> dict[str, pl.Expr]:
+        return {heading: value(*of_record, keys, tree) for heading, keys in paths.items()}
 
-def _right(paths: Paths) -> dict[str, pl.Expr]:
-    """Cells of records read as columns of text; of those with escapes, looked up in their text."""
-
-    def right(cell: pl.Expr, keys: tuple[str, ...]) -> pl.Expr:
-        return where(
-            [cell, TEXT, pl.col("__escaped")],
-            lambda _, text, escaped: escaped,
-            lambda _, text, escaped: inner(text, keys),
-            STRING,
-        )
-
-    return {heading: right(cell, paths[heading]) for heading, cell in _cells(paths).items()}
+    return Table(kind, frame, found(paths), (RECORD,), True, found(later))
 
 
 def _first_lines(frame: pl.LazyFrame) -> list[str]:

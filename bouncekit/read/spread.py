@@ -8,12 +8,14 @@ import polars as pl
 
 from bouncekit.batches import only
 from bouncekit.read.containers import RAW, Table
-from bouncekit.read.envelopes import inner, items
+from bouncekit.read.envelopes import items
 from bouncekit.read.layouts import Layout, fold
+from bouncekit.read.values import Tree, has_escapes, parsed, tree_of, value
 
 ITEM = pl.col("__item")
 AT = pl.col("__at")  # place of the item in its list
 LIST = "__list"
+VALUES, ESCAPED = "__of_item", "__item_escaped"  # what is in an object, whether it has escapes
 BY_PLACE = re.compile(r"(?:^| )column \d+$")  # what a heading without a name, or used twice, gets
 
 
@@ -39,7 +41,12 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
         frame = frame.with_columns(item).rename({LIST: "__item"}).drop("__at")
         for heading, name in zip(layout.beside, beside, strict=False):
             cells[f"beside.{heading}"] = pl.col(name)
-        cells |= dict(_parts(layout))
+        tree = {} if layout.cut else tree_of(filter(None, _in_items(layout).values()))
+        if tree:
+            objects = pl.when(ITEM.str.starts_with("{")).then(ITEM)
+            escaped = has_escapes(ITEM).alias(ESCAPED)
+            frame = frame.with_columns(parsed(objects, tree).alias(VALUES), escaped)
+        cells |= dict(_parts(layout, tree))
     for name, headings in layout.join.items():
         parts = [by_fold.get(fold(h), pl.lit(None, pl.String())) for h in headings]
         cells[name] = pl.concat_str(parts, separator="." if name == "code" else "/")
@@ -73,20 +80,23 @@ def _items(lists: list[pl.Expr], separator: str) -> pl.Expr:
     return listed.str.split(separator) if separator else items(listed)
 
 
-def _parts(layout: Layout) -> Iterator[tuple[str, pl.Expr]]:
+def _parts(layout: Layout, tree: Tree) -> Iterator[tuple[str, pl.Expr]]:
     """The headings of a list's items: the item, a value in it, or what stands around a mark."""
     is_object = ITEM.str.starts_with("{")
-    for heading in layout.virtual:
-        name, _, rest = heading.partition(".")
-        if name != "each":
-            continue
-        if not rest:
+    for heading, keys in _in_items(layout).items():
+        if not keys:
             yield heading, pl.when(~is_object).then(ITEM)
         elif layout.cut:
-            place = 0 if rest == "before" else 1
+            place = 0 if keys == ("before",) else 1
             yield heading, ITEM.str.split(layout.cut).list.get(place, null_on_oob=True)
         else:
-            yield heading, inner(pl.when(is_object).then(ITEM), tuple(rest.split(".")))
+            yield heading, value(pl.col(VALUES), ITEM, pl.col(ESCAPED), keys, tree)
+
+
+def _in_items(layout: Layout) -> dict[str, tuple[str, ...]]:
+    """The keys that lead from an item to what each of the layout's headings for it is about."""
+    split = {heading: tuple(heading.split(".")) for heading in layout.virtual}
+    return {heading: keys[1:] for heading, keys in split.items() if keys[0] == "each"}
 
 
 def _filled(table: Table, layout: Layout) -> pl.LazyFrame:

@@ -17,6 +17,8 @@ from bouncekit.read.reading import FILES, Account
 
 # Rows that are read back, and classified, at a time: twice as many take a fifth more memory.
 GROUP = 50_000
+# Rows among which repeated ones are looked for at a time.
+HASHES_AT_ONCE = 5_000_000
 
 Progress = Callable[[int], None]  # told how many more rows were read
 
@@ -88,10 +90,26 @@ def _accounted(found: list[Found], part: Part, place: Path) -> Iterator[tuple[st
 
 
 def _each_once(frame: pl.LazyFrame, same: Mapping[str, tuple[str, ...]]) -> pl.LazyFrame:
-    """The frame without rows that repeat an event; only hashes of their keys are in memory."""
-    hashes = frame.select(known=is_known(), key=key(same).hash()).collect(engine="streaming")
-    is_first = hashes.select(kept=~pl.col("known") | pl.col("key").is_first_distinct())
-    if is_first["kept"].all():
+    """The frame without rows that repeat an event; 8 bytes of each are in memory."""
+    known = pl.when(is_known()).then(key(same).hash())
+    hashes = frame.select(key=known).collect(engine="streaming").to_series()
+    again = _repeated(hashes)
+    if again.is_empty():
         return frame
+    is_first = pl.repeat(True, len(hashes), eager=True).scatter(again, False)
     # Side by side and not joined: to keep the order, a join has all rows in memory.
-    return pl.concat([frame, is_first.lazy()], how="horizontal").filter("kept").drop("kept")
+    parts = [frame, pl.LazyFrame({"kept": is_first})]
+    return pl.concat(parts, how="horizontal").filter("kept").drop("kept")
+
+
+def _repeated(hashes: pl.Series) -> pl.Series:
+    """The rows whose hash stands in an earlier row; null repeats nothing.
+
+    A set of all hashes would take several times their size: some are looked at, then others.
+    """
+    rounds = len(hashes) // HASHES_AT_ONCE + 1
+    again = []
+    for number in range(rounds):
+        rows = (hashes % rounds == number).arg_true()
+        again.append(rows.filter(~hashes.gather(rows).is_first_distinct()))
+    return pl.concat(again)
