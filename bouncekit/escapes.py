@@ -11,7 +11,20 @@ import polars as pl
 
 from bouncekit.batches import where
 
-_LETTERS = "".join(map(chr, [*range(0xA0, 0x180), *range(0x400, 0x460)]))
+# Of Latin, Greek and Cyrillic alphabets, and Vietnamese.
+_LETTERS = "".join(
+    chr(letter)
+    for first, last in (
+        (0xA0, 0x17F),
+        (0x1A0, 0x1B0),
+        (0x218, 0x21B),
+        (0x386, 0x3CE),
+        (0x400, 0x45F),
+        (0x490, 0x491),
+        (0x1EA0, 0x1EF9),
+    )
+    for letter in range(first, last + 1)
+)
 
 _MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#39;": "'", "&apos;": "'"}
 _SIGNS = {"=20": " ", "=3D": "=", "=3d": "="}
@@ -38,7 +51,7 @@ def _escapes() -> dict[str, str]:
 
 
 _ESCAPES = _escapes()
-_ESCAPED = r"&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
+_ESCAPED = r"&[A-Za-z0-9#]{2,8};|(?:[ÂÃÄÅÆÈÎÏÐÑÒ]|á[º»])[^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
 _SOFT_BREAK = r"=\r?\n"
 _BASE64_WORD = r"=\?(?i:utf-8|us-ascii)\?[bB]\?([A-Za-z0-9+/=]+)\?="
 # What is declared as UTF-8 and is none cannot be cast: its bytes, as hexadecimal digits.
