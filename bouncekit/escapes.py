@@ -11,20 +11,9 @@ import polars as pl
 
 from bouncekit.batches import where
 
-# Of Latin, Greek and Cyrillic alphabets, and Vietnamese.
-_LETTERS = "".join(
-    chr(letter)
-    for first, last in (
-        (0xA0, 0x17F),
-        (0x1A0, 0x1B0),
-        (0x218, 0x21B),
-        (0x386, 0x3CE),
-        (0x400, 0x45F),
-        (0x490, 0x491),
-        (0x1EA0, 0x1EF9),
-    )
-    for letter in range(first, last + 1)
-)
+# Latin, Cyrillic, Greek and Vietnamese letters, from the first to the last.
+_BLOCKS = ("\xa0-ſ", "Ơ-ư", "Ș-ț", "Ά-ώ", "Ѐ-џ", "Ґ-ґ", "Ạ-ỹ")
+_LETTERS = [chr(code) for block in _BLOCKS for code in range(ord(block[0]), ord(block[-1]) + 1)]
 
 _MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#39;": "'", "&apos;": "'"}
 _SIGNS = {"=20": " ", "=3D": "=", "=3d": "="}
@@ -51,7 +40,9 @@ def _escapes() -> dict[str, str]:
 
 
 _ESCAPES = _escapes()
-_ESCAPED = r"&[A-Za-z0-9#]{2,8};|(?:[ÂÃÄÅÆÈÎÏÐÑÒ]|á[º»])[^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
+_ESCAPED = r"&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
+# What one expression searches for in no time: two are faster than one that does it all.
+_ESCAPED_SELDOM = r"[ÆÈÎÏÒ][^A-Za-z\s]|á[º»]"
 _SOFT_BREAK = r"=\r?\n"
 _BASE64_WORD = r"=\?(?i:utf-8|us-ascii)\?[bB]\?([A-Za-z0-9+/=]+)\?="
 # What is declared as UTF-8 and is none cannot be cast: its bytes, as hexadecimal digits.
@@ -70,7 +61,11 @@ def unescaped(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(unescaped(pl.lit("=?utf-8?B?NTUwIHVzZXIgdW5rbm93bg==?="))).item()
     '550 user unknown'
     """
-    return where([reply], lambda text: text.str.contains(_ESCAPED), _unescaped, pl.String())
+    return where([reply], _is_escaped, _unescaped, pl.String())
+
+
+def _is_escaped(text: pl.Expr) -> pl.Expr:
+    return text.str.contains(_ESCAPED) | text.str.contains(_ESCAPED_SELDOM)
 
 
 def _unescaped(text: pl.Expr) -> pl.Expr:
