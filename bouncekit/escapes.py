@@ -11,7 +11,9 @@ import polars as pl
 
 from bouncekit.batches import where
 
-_LETTERS = "".join(map(chr, [*range(0xA0, 0x180), *range(0x400, 0x460)]))
+# Latin, Cyrillic, Greek and Vietnamese letters, from the first to the last.
+_BLOCKS = ("\xa0-ſ", "Ơ-ư", "Ș-ț", "Ά-ώ", "Ѐ-џ", "Ґ-ґ", "Ạ-ỹ")
+_LETTERS = [chr(code) for block in _BLOCKS for code in range(ord(block[0]), ord(block[-1]) + 1)]
 
 _MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#39;": "'", "&apos;": "'"}
 _SIGNS = {"=20": " ", "=3D": "=", "=3d": "="}
@@ -39,6 +41,8 @@ def _escapes() -> dict[str, str]:
 
 _ESCAPES = _escapes()
 _ESCAPED = r"&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
+# What one expression searches for in no time: two are faster than one that does it all.
+_ESCAPED_SELDOM = r"[ÆÈÎÏÒ][^A-Za-z\s]|á[º»]"
 _SOFT_BREAK = r"=\r?\n"
 _BASE64_WORD = r"=\?(?i:utf-8|us-ascii)\?[bB]\?([A-Za-z0-9+/=]+)\?="
 # What is declared as UTF-8 and is none cannot be cast: its bytes, as hexadecimal digits.
@@ -57,7 +61,11 @@ def unescaped(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(unescaped(pl.lit("=?utf-8?B?NTUwIHVzZXIgdW5rbm93bg==?="))).item()
     '550 user unknown'
     """
-    return where([reply], lambda text: text.str.contains(_ESCAPED), _unescaped, pl.String())
+    return where([reply], _is_escaped, _unescaped, pl.String())
+
+
+def _is_escaped(text: pl.Expr) -> pl.Expr:
+    return text.str.contains(_ESCAPED) | text.str.contains(_ESCAPED_SELDOM)
 
 
 def _unescaped(text: pl.Expr) -> pl.Expr:

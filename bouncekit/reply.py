@@ -149,7 +149,7 @@ _UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+whil
 # Postfix says of a greeting that it was a refusal; why, the greeting tells.
 _GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
 # A reply speaks to the sender: what is "yours" is not the recipient's.
-_YOURS = r"(?-u:\b)your\s+(domain|account|mailbox)(?-u:\b)"
+_YOURS = r"(?-u:\b)(?:your|ihr|votre)\s+(domain|account|mailbox|konto|compte)(?-u:\b)"
 
 # Chinese, Japanese and Korean write no blanks between words, nor around the letters of others.
 WITHOUT_BLANKS = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
