@@ -12,12 +12,10 @@ from bouncekit.mask import mask
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category
 
 _BY = ("category", "fault", "provider", "blocklist", "sending_ip")
-_EXAMPLE = (
-    pl.struct("reply", "recipient")
-    .filter(pl.col("reply").is_not_null())
-    .sort_by("reply", "recipient")
-    .first()
-)
+_COUNTS = ("events", "mailings", "recipients", "first_seen", "last_seen")
+# The least reply of several, and whose it was: a text, since that alone is found in a stream.
+_MARK = "\x00"
+_EXAMPLE = pl.concat_str("reply", "recipient", separator=_MARK).min()
 _SENDER_DOMAIN = pl.col("sender").str.extract(r"@([^@>\s]+)").str.to_lowercase()
 
 
@@ -32,32 +30,39 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     with at once.
     """
     seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
-    # One after the other: run together, they would have all their rows in memory at once.
-    mailed = (
-        seen.group_by("provider")
-        .agg(mailed=pl.col("recipient").hash().n_unique())
-        .collect(engine="streaming")
-    )
     own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
-    faulty = (
-        seen.filter(pl.col("category").is_in(own_faults))
-        .filter(pl.col("event").is_in(["bounce", "deferral"]))
-        .select(*_BY, *("sender", "mailing_key", "recipient", "time", "reply"))
-        .collect(engine="streaming")
+    faulty = seen.filter(pl.col("category").is_in(own_faults)).filter(
+        pl.col("event").is_in(["bounce", "deferral"])
     )
+    address = pl.col("recipient").hash()
+    # Counts that stream, one after the other: together they would have all their rows in memory.
+    mailed, counts, domains = (
+        count.collect(engine="streaming")
+        for count in (
+            seen.group_by("provider").agg(mailed=address.n_unique()),
+            faulty.group_by(_BY).agg(
+                events=pl.len(),
+                mailings=pl.col("mailing_key").n_unique(),
+                recipients=address.n_unique(),
+                first_seen=pl.col("time").min(),
+                last_seen=pl.col("time").max(),
+                example=_EXAMPLE,
+            ),
+            faulty.group_by(*_BY, sender_domain=_SENDER_DOMAIN).agg(said=pl.len()),
+        )
+    )
+    most = domains.drop_nulls("sender_domain").sort(
+        "said", "sender_domain", descending=[True, False]
+    )
+    domain = most.unique(_BY, keep="first", maintain_order=True).drop("said")
+    example = pl.col("example").str.split(_MARK)
     advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
     return (
-        faulty.lazy()
-        .group_by(_BY)
-        .agg(
-            sender_domain=_SENDER_DOMAIN.drop_nulls().mode().sort().first(),
-            events=pl.len(),
-            mailings=pl.col("mailing_key").n_unique(),
-            recipients=pl.col("recipient").n_unique(),
-            first_seen=pl.col("time").min(),
-            last_seen=pl.col("time").max(),
-            reply=_EXAMPLE.struct.field("reply"),
-            recipient=_EXAMPLE.struct.field("recipient"),
+        counts.lazy()
+        .join(domain.lazy(), on=_BY, how="left", nulls_equal=True)
+        .with_columns(
+            reply=example.list.slice(0, example.list.len() - 1).list.join(_MARK),
+            recipient=example.list.last(),
         )
         .join(mailed.lazy(), on="provider", how="left")
         .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
@@ -69,9 +74,8 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
                 ignore_nulls=True,
             ),
         )
-        .drop("mailed", "removal")
         .pipe(mask)  # here it is still known whose local part a reply may name
-        .select(pl.exclude("reply", "what_to_do", "recipient"), "reply", "what_to_do")
+        .select(*_BY, "sender_domain", *_COUNTS, "share", "reply", "what_to_do")
         .sort(
             "category",
             "recipients",
