@@ -1,12 +1,12 @@
 """The knowledge as data: phrases and codes from TOML, spelled out for one pass over the text."""
 
-import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
+from itertools import chain, product, repeat
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from bouncekit import reply as reply_text
+from bouncekit.batches import rest
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import CATEGORIES
 
@@ -221,19 +222,47 @@ def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
 
 
 def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
-    """Give every spelling of every phrase, and the key by which it is found in `reply.words`."""
-    spelled = [(n, text) for n, phrase in enumerate(phrases) for text in _spellings(phrase, sets)]
+    """Give every spelling of every phrase, and the key by which it is found in `reply.words`.
+
+    Our keys are put together of those of the parts, of which there are far fewer; a test holds
+    that it is the same. The parts of a user's phrase may say more together: "your {mailbox}" is
+    the sender's.
+    """
+    choices = [_choices(phrase, sets) for phrase in phrases]
+    ours = [each for phrase, each in zip(phrases, choices, strict=True) if phrase.file in LAYERS]
+    keys = _keys({part for each in ours for parts in each for part in parts})
+    spelled = [list(map("".join, product(*each))) for each in choices]
+    keyed = [
+        list(map(" ".join, product(*_said(each, keys))))
+        if phrase.file in LAYERS
+        else [None] * len(spellings)
+        for phrase, each, spellings in zip(phrases, choices, spelled, strict=True)
+    ]
     about = {
         "category": [phrase.category for phrase in phrases],
         "rule": [phrase.rule for phrase in phrases],
         "is_vague": [phrase.is_vague for phrase in phrases],
     }
     types = {"category": pl.String, "rule": pl.String, "is_vague": pl.Boolean}
-    numbers = pl.Series([number for number, _ in spelled], dtype=pl.UInt32)
-    texts = pl.Series("spelling", [text for _, text in spelled], dtype=pl.String)
-    frame = pl.DataFrame(about, schema=types)[numbers].with_columns(texts)
-    # Lazily, or what the words are made of is computed again for each place that asks for it.
-    return frame.lazy().with_columns(key=reply_text.words(pl.col("spelling"))).collect()
+    numbers = chain.from_iterable(repeat(n, len(each)) for n, each in enumerate(spelled))
+    frame = pl.DataFrame(about, schema=types)[pl.Series(numbers, dtype=pl.UInt32)].with_columns(
+        pl.Series("spelling", list(chain.from_iterable(spelled)), dtype=pl.String),
+        pl.Series("key", list(chain.from_iterable(keyed)), dtype=pl.String),
+    )
+    key = rest(pl.col("key"), [pl.col("spelling")], reply_text.words, pl.String())
+    return frame.with_columns(key=key)
+
+
+def _keys(parts: Collection[str]) -> dict[str, str]:
+    """Give the `reply.words` of parts of phrases."""
+    frame = pl.LazyFrame({"part": list(parts)}, schema={"part": pl.String})
+    return dict(frame.select("part", key=reply_text.words(pl.col("part"))).collect().iter_rows())
+
+
+def _said(choices: list[list[str]], keys: dict[str, str]) -> list[list[str]]:
+    """Give the words of each part that has any, and what stands before the first and after."""
+    said = [[keys[part].strip() for part in parts] for parts in choices]
+    return [[""], *(parts for parts in said if parts != [""]), [""]]
 
 
 def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
@@ -317,8 +346,8 @@ def _check_telling(frame: pl.DataFrame, phrases: Sequence[Phrase]) -> None:
         )
 
 
-def _spellings(phrase: Phrase, sets: Sets) -> Iterator[str]:
-    """Spell the phrase out for every combination of the sets it names."""
+def _choices(phrase: Phrase, sets: Sets) -> list[list[str]]:
+    """Give the parts of a phrase, each with all that may stand for it."""
     parts = _SET.split(phrase.text)
     unknown = [name for name in parts[1::2] if name not in sets]
     if unknown:
@@ -326,5 +355,4 @@ def _spellings(phrase: Phrase, sets: Sets) -> Iterator[str]:
             f"{phrase.file}: [{phrase.category}] '{phrase.text}' names {{{unknown[0]}}}, "
             f"which is no set of words; use one of {', '.join(sorted(sets))}."
         )
-    choices = [sets[part] if i % 2 else [part] for i, part in enumerate(parts)]
-    return ("".join(words) for words in itertools.product(*choices))
+    return [sets[part] if i % 2 else [part] for i, part in enumerate(parts)]

@@ -58,7 +58,7 @@ def replies(count: int) -> pl.DataFrame:
             "domain": domain,
             "email": f"{user}@{domain}",
             "target": f"{user}@new.example",
-            "ip": f"198.51.{rng.randrange(256)}.{rng.randrange(256)}",
+            "ip": f"198.51.100.{rng.randrange(16)}",
             "host": f"mx{number}.example.org",
             "id": f"{number:08x}",
             "hex": f"{rng.getrandbits(24):06x}",
