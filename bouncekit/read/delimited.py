@@ -17,13 +17,13 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read import accounting
 from bouncekit.read.containers import LINE, RAW, Table, text_source, written_in
 from bouncekit.read.files import CHUNK, HEAD, NotOursError, Peek, packed_chunks
-from bouncekit.read.streams import BATCH, in_batches, in_large_batches
+from bouncekit.read.streams import in_batches, in_large_batches, rows_within
 
 SNIFFED_ROWS = 50
 LONGEST_RECORD = 200  # lines a quoted cell may span before its opening quote counts as stray
 LARGEST_RECORD = 1 << 20  # characters likewise
 MENDED_AT_ONCE = 20_000  # records
-AT_ONCE = 1 << 25  # bytes, or as many records as there are in a batch
+AT_ONCE = 1 << 25  # bytes of records
 # Exchange names its columns in a comment.
 FIELDS = re.compile(r"^\ufeff?#Fields: *(.+)$", re.MULTILINE)
 Record = tuple[int | str | None, ...]
@@ -123,7 +123,6 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
 
 
 def _scanned(source: Path | bytes, dialect: Dialect, head: bytes) -> pl.LazyFrame:
-    line = len(head) / (head.count(b"\n") + 1)
     frame = pl.scan_csv(
         source,
         separator=dialect.separator,
@@ -136,7 +135,7 @@ def _scanned(source: Path | bytes, dialect: Dialect, head: bytes) -> pl.LazyFram
         glob=False,
         raise_if_empty=False,
     )
-    return in_large_batches(frame, batch=min(BATCH, int(AT_ONCE / line)))
+    return in_large_batches(frame, batch=rows_within(AT_ONCE, head))
 
 
 def _is_cut(source: Path | bytes, peek: Peek, dialect: Dialect) -> bool:

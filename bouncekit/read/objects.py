@@ -16,12 +16,12 @@ from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.documents import records_of
 from bouncekit.read.envelopes import RECORD, TEXT, opened
 from bouncekit.read.files import Peek, as_text, literal, unpack
-from bouncekit.read.streams import in_batches, in_large_batches
+from bouncekit.read.streams import in_batches, in_large_batches, rows_within
 from bouncekit.read.values import has_escapes, inner, parsed, tree_of, value
 
 # Each record becomes a row of some hundred columns, a value for each heading that may be in it.
 RECORDS_AT_ONCE = 20_000
-AT_ONCE = 1 << 23  # bytes, or as many records as above
+AT_ONCE = 1 << 23  # bytes of records
 STRING = pl.String()
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
@@ -41,8 +41,7 @@ def open_ndjson(
         source = unpack(path, peek.packing).removeprefix(b"\xef\xbb\xbf")
     whole = _is_ndjson(source)
     lines = pl.scan_lines(source, name=RECORD, glob=False).filter(TEXT.str.strip_chars() != "")
-    length = len(peek.head) / (peek.head.count(b"\n") + 1)
-    batch = max(1, min(RECORDS_AT_ONCE, int(AT_ONCE / length)))
+    batch = min(RECORDS_AT_ONCE, rows_within(AT_ONCE, peek.head))
     lines = in_large_batches(lines.with_row_index(LINE, offset=1), batch=batch)
     frame = opened(lines)
     if frame is not lines or mended or not whole:

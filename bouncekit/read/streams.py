@@ -13,6 +13,12 @@ Frames = Iterator[pl.DataFrame]
 BATCH = 50_000  # rows
 
 
+def rows_within(size: int, head: bytes) -> int:
+    """How many rows, up to `BATCH`, hold so many bytes, by the lines that a file begins with."""
+    line = len(head) / (head.count(b"\n") + 1)
+    return max(1, min(BATCH, int(size / line)))
+
+
 def in_batches(frames: Callable[[], Frames], schema: pl.Schema, name: str) -> pl.LazyFrame:
     """The rows of frames that are made anew, one after another, whenever it is collected.
 
