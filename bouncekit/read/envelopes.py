@@ -66,7 +66,10 @@ def _split(arrays: pl.Series) -> pl.Series:
     if not has_escapes.any():
         return lists
     told = [list(_texts(array)) for array in arrays.filter(has_escapes)]
-    return lists.scatter(has_escapes.arg_true(), pl.Series(told, dtype=lists.dtype))
+    several = pl.concat([lists, pl.Series(told, dtype=lists.dtype)])
+    place = pl.when("escaped").then(pl.col("escaped").cum_sum() + len(lists) - 1)
+    places = has_escapes.to_frame("escaped").select(place.otherwise(pl.int_range(pl.len())))
+    return several.gather(places.to_series())
 
 
 def _texts(array: str) -> Iterator[str | None]:
