@@ -22,7 +22,6 @@ from bouncekit.read.values import has_escapes, inner, parsed, tree_of, value
 # Each record becomes a row of some hundred columns, a value for each heading that may be in it.
 RECORDS_AT_ONCE = 20_000
 AT_ONCE = 1 << 23  # bytes of records
-STRING = pl.String()
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
 VALUES, ESCAPED = "__values", "__escaped"  # what is in a record, and whether it has escapes
