@@ -17,7 +17,6 @@ def main() -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # a shell lets what runs in the background ignore it
         signal.signal(signal.SIGINT, _end)
-    never_map()
     from bouncekit.cli import main as run
 
     try:
@@ -27,14 +26,6 @@ def main() -> None:
         _end()
     finally:  # all is done, and Python clears away
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def never_map() -> None:
-    """Let Polars, which asks for it as it is loaded, read files instead of mapping them.
-
-    A mapped file that somebody cuts meanwhile ends the process (SIGBUS, mmap(2)).
-    """
-    os.environ.setdefault("POLARS_FORCE_ASYNC", "1")
 
 
 def _end(*_: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read.files import literal
+from bouncekit.read.files import unmapped
 from bouncekit.schema import BOUNCES, Category, Event
 
 Sent = pl.DataFrame | pl.LazyFrame | str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -206,7 +206,7 @@ def _scanned(path: Path) -> pl.LazyFrame:
         if kind == ".parquet":
             return pl.scan_parquet(path, glob=False)
         if kind in (".ndjson", ".jsonl"):
-            return pl.scan_ndjson(literal(path), infer_schema_length=None)
+            return pl.scan_ndjson(unmapped(path), infer_schema_length=None)
         # In other encodings the addresses can be read, and only they count.
         head = pl.read_csv(
             path,

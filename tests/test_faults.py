@@ -365,8 +365,6 @@ def test_a_file_that_changes_while_it_is_read_is_rows_or_one_sentence(
 CUT = """
 import os, sys
 from pathlib import Path
-from _bouncekit import never_map
-never_map()
 from bouncekit.read.stored import store
 path = Path(sys.argv[1])
 store(path, folder=path.parent, progress=lambda rows: os.truncate(path, 0))
@@ -386,8 +384,6 @@ def test_a_file_cut_while_rows_of_it_go_by_is_one_sentence(kind: str, tmp_path: 
 
 CUT_LAZILY = """
 import os, sys
-from _bouncekit import never_map
-never_map()
 from bouncekit import scan
 path = sys.argv[1]
 for number, rows in enumerate(scan(path).collect_batches()):

@@ -556,11 +556,29 @@ def test_json_is_read_from_any_container(name: str, tmp_path: Path) -> None:
     ]
 
 
-def test_a_heading_that_comes_late_in_ndjson_is_not_missed(tmp_path: Path) -> None:
-    early = '{"email":"ann@example.org","event":"delivered","timestamp":1706702700}\n' * 2_000
-    late = '{"email":"bob@example.org","event":"bounce","reason":"550 no","sg_event_id":"1"}\n'
-    frame = read(put(tmp_path, "events.ndjson", early + late))
+LATE = {
+    "plain": '"reason": "550 no"',
+    "space before the colon": r'"x":"a\"reason", "reason" : "550 no"',
+    "escaped by Python": r'"Zur\u00fcckweisungsgrund": "x", "erreur":"550 no"',
+    "escaped letters": r'"r\u00e9ponse":"550 no"',
+    "escaped letters in capitals": r'"R\u00E9ponse":"5", "r\u00E9ponse":"550 no"',
+    "a value that looks like a key": '"x":"\\"error\\":", "error":"550 no"',
+}
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE)
+@pytest.mark.parametrize("ending", ["ndjson", "json"])
+def test_a_heading_that_comes_late_is_not_missed(late: str, ending: str, tmp_path: Path) -> None:
+    early = ['{"email":"ann@example.org","event":"delivered","timestamp":1706702700}'] * 2_000
+    records = [*early, f'{{"email":"bob@example.org","event":"bounce","sg_event_id":"1",{late}}}']
+    text = "\n".join(records) if ending == "ndjson" else f"[{','.join(records)}]"
+    frame = read(put(tmp_path, f"events.{ending}", text))
     assert brief(frame.row(-1, named=True))["reply"] == "550 no"
+
+
+def test_a_record_of_a_service_without_its_address_is_kept(tmp_path: Path) -> None:
+    bounce = '{"RecordType":"Bounce","MessageID":"1","Type":"HardBounce","Description":"no"}'
+    assert read(put(tmp_path, "hook.json", bounce))["event"].to_list() == ["unreadable"]
 
 
 def test_parquet_keeps_types_and_nested_fields(tmp_path: Path) -> None:

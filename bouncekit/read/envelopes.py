@@ -95,7 +95,7 @@ def opened(frame: pl.LazyFrame, *, at_once: bool = False) -> pl.LazyFrame:
     """
     for _ in range(DEPTH):
         sample = frame.select(TEXT).head(SEEN).collect().to_series().to_list()
-        values = list(_values(sample))
+        values = list(json_values(sample))
         lists = list(dict.fromkeys(keys for value in values for keys in _lists(value)))
         wraps = list(dict.fromkeys(keys for value in values for keys in _envelopes(value)))
         if lists:
@@ -119,10 +119,11 @@ def opened(frame: pl.LazyFrame, *, at_once: bool = False) -> pl.LazyFrame:
     return frame
 
 
-def _values(lines: Iterable[str | None]) -> Iterator[Any]:
-    for line in lines:
+def json_values(texts: Iterable[str | None]) -> Iterator[Any]:
+    """What texts say in JSON; those that are none are left out."""
+    for text in texts:
         with suppress(ValueError, RecursionError):
-            yield json.loads(line or "")
+            yield json.loads(text or "")
 
 
 def _lists(value: Any) -> Iterator[Keys]:

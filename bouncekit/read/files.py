@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import escape, glob, has_magic
+from glob import glob, has_magic
 from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO
@@ -105,9 +105,12 @@ def _inside(folder: Path) -> Iterator[Found]:
             yield Found(entry, named=False)
 
 
-def literal(source: Path | bytes) -> str | bytes:
-    """A path for Polars where it takes any for a pattern: `*.csv` may be a file's real name."""
-    return escape(str(source)) if isinstance(source, Path) else source
+def unmapped(source: Path | bytes) -> str | bytes:
+    """A path for `pl.scan_ndjson`, where a name alone would be a pattern and its file be mapped.
+
+    A mapped file that somebody cuts meanwhile ends the process (SIGBUS, mmap(2)).
+    """
+    return source.absolute().as_uri() if isinstance(source, Path) else source
 
 
 def peek(path: Path) -> Peek:

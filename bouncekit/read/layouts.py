@@ -22,6 +22,8 @@ from bouncekit.schema import BOUNCES
 EVIDENCE = ("time", "event", "reply", "reply_code", "enhanced_code", "mailing", "message_id")
 # The same for addresses in nested objects: what has no more than a text and a time is of anything.
 NESTED_EVIDENCE = ("event", "reply_code", "enhanced_code")
+# Kinds of tables whose records name their own values: some may lack what others have.
+KEYED = ("ndjson", "json", "form", "python")
 # What makes two rows the same event, met in overlapping exports; a layout may say otherwise.
 SAME_EVENT = ("recipient", "time", "event", "message_id", "mailing", "reply")
 # What tells a layout from others, and so is not taken over from the one it is like.
@@ -212,6 +214,8 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
             layout = replace(layout, each=fields["recipient"])
             codes = (*fields.get("enhanced_code", ()), "each.status")
             fields |= {"recipient": EACH, "enhanced_code": codes}
+    elif table.kind in KEYED:
+        fields.setdefault("recipient", ())  # a service's record without an address is a row, too
     fields |= mapped
     named = clipped(table.cells)
     way_out = 'say mapping={"recipient": HEADING} (on the command line --map recipient=HEADING)'

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,18 @@ from bouncekit.read.bodies import from_forms, from_literal, from_python, is_pyth
 from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.documents import records_of
-from bouncekit.read.envelopes import RECORD, TEXT, opened
-from bouncekit.read.files import Peek, as_text, literal, unpack
+from bouncekit.read.envelopes import RECORD, TEXT, json_values, opened
+from bouncekit.read.files import Peek, as_text, unmapped, unpack
 from bouncekit.read.streams import in_batches, in_large_batches, rows_within
 from bouncekit.read.values import has_escapes, inner, parsed, tree_of, value
 
-# Each record becomes a row of some hundred columns, a value for each heading that may be in it.
+# Each record becomes a row of all values that any of them has.
 RECORDS_AT_ONCE = 20_000
 AT_ONCE = 1 << 23  # bytes of records
 Known = Callable[[Iterable[str]], Iterable[str]]
 Paths = dict[str, tuple[str, ...]]  # dotted heading -> the keys that lead to its value
 VALUES, ESCAPED = "__values", "__escaped"  # what is in a record, and whether it has escapes
+KEY = r'"(?:[^"\\]|\\.)*"\s*:'
 
 
 def open_ndjson(
@@ -49,12 +49,13 @@ def open_ndjson(
     if any(isinstance(value, dict | list) for record in records for value in record.values()):
         return _looked_up("ndjson", frame, known, mended=False)
     paths = _paths(records)
-    later = _later(known(paths), paths)
+    later = _later(known(paths), paths, lines)
     schema = dict.fromkeys(_top(paths, later), pl.String())
     scanned = pl.scan_ndjson(
-        literal(source), schema=schema, row_index_name=LINE, row_index_offset=1
+        unmapped(source), schema=schema, row_index_name=LINE, row_index_offset=1
     )
-    return Table("ndjson", scanned, _cells(paths), tuple(_top(paths)), later=_cells(later))
+    frame = in_large_batches(scanned, batch=batch)
+    return Table("ndjson", frame, _cells(paths), tuple(_top(paths)), later=_cells(later))
 
 
 def open_json(
@@ -170,7 +171,7 @@ def _looked_up(kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool) ->
     """
     is_object = TEXT.str.strip_chars().str.starts_with("{")
     paths = _paths(_objects(_first_lines(frame)))
-    later = _later(known(paths), paths)
+    later = _later(known(paths), paths, frame)
     if mended:
         is_object &= inner(TEXT, ()).is_not_null()
         frame = frame.with_columns(pl.when(~is_object).then(TEXT).alias(RAW))
@@ -198,11 +199,7 @@ def _first_lines(frame: pl.LazyFrame) -> list[str]:
 
 
 def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            value = json.loads(line)
-            if isinstance(value, dict):
-                yield value
+    return (value for value in json_values(lines) if isinstance(value, dict))
 
 
 def _paths(records: Iterable[dict[str, Any]]) -> Paths:
@@ -229,8 +226,29 @@ def _paths(records: Iterable[dict[str, Any]]) -> Paths:
     return paths
 
 
-def _later(known: Iterable[str], paths: Paths) -> Paths:
-    return {heading: tuple(heading.split(".")) for heading in known if heading not in paths}
+def _later(known: Iterable[str], paths: Paths, frame: pl.LazyFrame) -> Paths:
+    """The known headings whose keys are in a frame's records, though not in the first of them."""
+    new = {heading: tuple(heading.split(".")) for heading in known if heading not in paths}
+    there = _keys(frame, {key for keys in new.values() for key in keys})
+    return {heading: keys for heading, keys in new.items() if there.issuperset(keys)}
+
+
+def _keys(frame: pl.LazyFrame, wanted: Iterable[str]) -> set[str]:
+    """Those of the wanted keys that are in a frame's records, and others with escapes.
+
+    Some hundred headings may be in a record; to make columns of all takes most of the time.
+    """
+    quoted = TEXT.str.strip_chars(": \t\r\n")
+    is_wanted = quoted.is_in([f'"{key}"' for key in wanted])
+    found = (
+        frame.select(TEXT.str.extract_all(KEY))
+        .explode(RECORD)
+        .filter(is_wanted | has_escapes(quoted))
+        .select(quoted)
+        .unique()
+        .collect(engine="streaming")
+    )
+    return set(json_values(found.to_series()))
 
 
 def _top(*paths: Paths) -> list[str]:

@@ -80,7 +80,7 @@ def bounces(
         table = replace(table, cells={h: with_formulas(cell) for h, cell in table.cells.items()})
     as_written = {**table.later, **table.cells}
     table, known = spread(table, layout)
-    found = {column: [known[h] for h in headings] for column, headings in layout.fields.items()}
+    found = {c: [known[h] for h in headings] for c, headings in layout.fields.items() if headings}
     time, dates = _time(table, layout, known, sample, options)
     columns = {
         "time": time,
@@ -128,7 +128,7 @@ def _recognised(table: Table, path: Path, options: Options) -> tuple[Table, pl.D
 def _recipient(found: Found, layout: Layout) -> pl.Expr:
     if layout.own:
         return found["recipient"][0]
-    return _first(cells.address, found["recipient"])
+    return _first(cells.address, found.get("recipient", ()))
 
 
 def _is_lost(table: Table, layout: Layout) -> pl.Expr:
