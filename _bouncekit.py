@@ -1,7 +1,6 @@
 """Start the command line: Ctrl-C ends it in one sentence while Python still loads the package.
 
-It stands beside the package, since to import anything of that loads all of it; so does
-`python -m bouncekit`, which comes here too late.
+It stands beside the package, since to import anything of that loads all of it.
 """
 
 import os
@@ -14,13 +13,12 @@ SAID = "stopped; what was there before is as it was."
 
 def main() -> None:
     """Load the command line and run it."""
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # a shell lets what runs in the background ignore it
-        signal.signal(signal.SIGINT, _end)
+    stop_at_once()
     from bouncekit.cli import main as run
 
     try:
-        signal.signal(signal.SIGINT, handler)
+        if signal.getsignal(signal.SIGINT) is _end:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         run()
     except KeyboardInterrupt:
         _end()
@@ -28,8 +26,17 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def stop_at_once() -> None:
+    """Let Ctrl-C end the process until `main` has loaded all.
+
+    What is being loaded might lose an exception, or end in a traceback. A shell lets what runs in
+    the background ignore Ctrl-C: so it stays.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
 def _end(*_: object) -> None:
-    """End at once: what is being loaded might lose an exception, or end in a traceback."""
     with suppress(OSError):  # stderr may be closed
         os.write(2, f"bouncekit: {SAID}\n".encode())
     os._exit(STOPPED)

@@ -20,7 +20,15 @@ that nobody can forge. mask() makes addresses safe to show; charts draws the fra
 use_theme() sets notebooks up. Frames are Polars, eager or lazy.
 """
 
+import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+# While Python looks for `python -m bouncekit`, which loads all of this first.
+if sys.argv[:1] == ["-m"] and ("-m", "bouncekit") in pairwise(sys.orig_argv):
+    from _bouncekit import stop_at_once
+
+    stop_at_once()
 
 from bouncekit import verp
 from bouncekit.alerts import alerts

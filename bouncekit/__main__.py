@@ -1,5 +1,5 @@
 """`python -m bouncekit`: the command line."""
 
-from bouncekit.cli import main
+from _bouncekit import main
 
 main()

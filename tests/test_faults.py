@@ -163,6 +163,17 @@ def test_ctrl_c_while_python_loads_is_one_sentence(module: str) -> None:
     is_one_sentence(done, "stopped; what was there before is as it was", 130)
 
 
+@pytest.mark.parametrize("module", ["polars", "bouncekit.suppress", "bouncekit.cli", "typer"])
+def test_ctrl_c_while_python_loads_the_module_is_one_sentence(module: str, tmp_path: Path) -> None:
+    first = "import sys; sys.path.append({!r}); import injected; injected.signal_at_import({!r})"
+    (tmp_path / "sitecustomize.py").write_text(first.format(str(HERE), module), "utf-8")
+    is_one_sentence(
+        bouncekit("codes", "550", PYTHONPATH=os.pathsep.join([str(tmp_path), str(HERE.parent)])),
+        "stopped; what was there before is as it was",
+        130,
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="shells are others there")
 def test_what_runs_in_the_background_does_not_mind_ctrl_c() -> None:
     run = f"{sys.executable} {HERE / 'injected.py'} signal 1 polars cli codes 550"
