@@ -201,6 +201,8 @@ def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
         (said,) = known
         new = wording.unique().join(said, on="wording", how="anti").drop_nulls()
         if new.height:
+            # As a copy: a text that is kept as it is keeps all of its batch in memory.
+            new = new.select(pl.concat_str("wording", pl.lit("")))
             said = pl.concat([said, _read(new, rules)])
             known[0] = said.head(MOST_WORDINGS)
         each = wording.join(said, on="wording", how="left", maintain_order="left")
