@@ -6,16 +6,19 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.details import blocklists
-from bouncekit.history import events, last_event
+from bouncekit.history import events, keyed, last_event, list_names
 from bouncekit.incidents import PROVIDER
 from bouncekit.mask import mask
 from bouncekit.schema import CATEGORIES_BY_FAULT, Category
+from bouncekit.tallies import Gather, Tally, over
+from bouncekit.whole import SENDINGS
 
 _BY = ("category", "fault", "provider", "blocklist", "sending_ip")
 _COUNTS = ("events", "mailings", "recipients", "first_seen", "last_seen")
 # The least reply of several, and whose it was: a text, since that alone is found in a stream.
 _MARK = "\x00"
 _EXAMPLE = pl.concat_str("reply", "recipient", separator=_MARK).min()
+_ADDRESS = pl.col("recipient").hash()
 _SENDER_DOMAIN = pl.col("sender").str.extract(r"@([^@>\s]+)").str.to_lowercase()
 
 
@@ -29,27 +32,16 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     example, addresses masked) · what_to_do (String). A blocklisting stands first: it is to be dealt
     with at once.
     """
-    seen = events(frame, as_of or last_event(frame)).with_columns(PROVIDER)
-    own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
-    faulty = seen.filter(pl.col("category").is_in(own_faults)).filter(
-        pl.col("event").is_in(["bounce", "deferral"])
-    )
-    address = pl.col("recipient").hash()
-    # Counts that stream, one after the other: together they would have all their rows in memory.
-    mailed, counts, domains = (
-        count.collect(engine="streaming")
-        for count in (
-            seen.group_by("provider").agg(mailed=address.n_unique()),
-            faulty.group_by(_BY).agg(
-                events=pl.len(),
-                mailings=pl.col("mailing_key").n_unique(),
-                recipients=address.n_unique(),
-                first_seen=pl.col("time").min(),
-                last_seen=pl.col("time").max(),
-                example=_EXAMPLE,
-            ),
-            faulty.group_by(*_BY, sender_domain=_SENDER_DOMAIN).agg(said=pl.len()),
-        )
+    return alerts_in(over(frame, as_of=as_of or last_event(frame)))
+
+
+def alerts_in(gather: Gather) -> pl.DataFrame:
+    """Give the `alerts` of all parts that `gather` counts in."""
+    (sent,) = gather([SENDINGS])
+    lists = list_names(sent.lazy()).collect()
+    # One after the other: together they would have all their rows in memory.
+    mailed, counts, mailings, domains = (
+        gather([tally])[0] for tally in (MAILED, COUNTS, _mailings(lists), DOMAINS)
     )
     most = domains.drop_nulls("sender_domain").sort(
         "said", "sender_domain", descending=[True, False]
@@ -59,6 +51,12 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
     advice = {name: about["what_to_do"] for name, about in knowledge.categories().items()}
     return (
         counts.lazy()
+        .join(
+            mailings.lazy().group_by(_BY).agg(mailings=pl.len()),
+            on=_BY,
+            how="left",
+            nulls_equal=True,
+        )
         .join(domain.lazy(), on=_BY, how="left", nulls_equal=True)
         .with_columns(
             reply=example.list.slice(0, example.list.len() - 1).list.join(_MARK),
@@ -67,6 +65,7 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
         .join(mailed.lazy(), on="provider", how="left")
         .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
         .with_columns(
+            pl.col("events", "recipients").cast(pl.UInt32),
             share=pl.col("recipients") / pl.col("mailed"),
             what_to_do=pl.concat_str(
                 pl.col("category").cast(pl.String).replace_strict(advice, default=None),
@@ -87,6 +86,58 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None)
         .with_columns(pl.col("category").cast(Category))
         .collect(engine="streaming")
     )
+
+
+def _faults(told: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the events that the sending side is to blame for."""
+    own_faults = [*CATEGORIES_BY_FAULT["sender"], *CATEGORIES_BY_FAULT["message"]]
+    return told.filter(
+        pl.col("category").is_in(own_faults) & pl.col("event").is_in(["bounce", "deferral"])
+    ).with_columns(PROVIDER)
+
+
+def _mailings(lists: pl.DataFrame) -> Tally:
+    """Give in which mailings each fault was met."""
+    return Tally(
+        lambda told: keyed(_faults(told), lists.lazy()).select(*_BY, "mailing_key").unique(),
+        keys=(*_BY, "mailing_key"),
+        columns=(*_OF_FAULTS, "mailing", "message_id"),
+    )
+
+
+_OF_FAULTS = (*_BY, "remote_mta")
+MAILED = Tally(
+    lambda told: told.group_by(PROVIDER).agg(mailed=_ADDRESS.n_unique()),
+    keys=("provider",),
+    sums=("mailed",),
+    columns=("provider", "remote_mta"),
+    by_recipient=True,
+)
+COUNTS = Tally(
+    lambda told: (
+        _faults(told)
+        .group_by(_BY)
+        .agg(
+            events=pl.len(),
+            recipients=_ADDRESS.n_unique(),
+            first_seen=pl.col("time").min(),
+            last_seen=pl.col("time").max(),
+            example=_EXAMPLE,
+        )
+    ),
+    keys=_BY,
+    sums=("events", "recipients"),
+    firsts=("first_seen", "example"),
+    lasts=("last_seen",),
+    columns=(*_OF_FAULTS, "reply"),
+    by_recipient=True,
+)
+DOMAINS = Tally(
+    lambda told: _faults(told).group_by(*_BY, sender_domain=_SENDER_DOMAIN).agg(said=pl.len()),
+    keys=(*_BY, "sender_domain"),
+    sums=("said",),
+    columns=(*_OF_FAULTS, "sender"),
+)
 
 
 def problems(alerts: pl.DataFrame) -> pl.DataFrame:

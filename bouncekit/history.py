@@ -54,10 +54,14 @@ def events(
     classified.
     """
     known = told(frame, as_of)
-    names = list_names(sendings(known)) if lists is None else lists.lazy()
+    return keyed(known, list_names(sendings(known)) if lists is None else lists.lazy())
+
+
+def keyed(told: pl.LazyFrame, lists: pl.LazyFrame) -> pl.LazyFrame:
+    """Add to events their `mailing_key`, by the `list_names` of the whole frame."""
     day = pl.col("time").dt.date().cast(pl.String)
     return (
-        known.join(names.with_columns(is_list=True), on="mailing", how="left")
+        told.join(lists.with_columns(is_list=True), on="mailing", how="left")
         .with_columns(mailing_key=pl.coalesce(_mailing_key(day), "message_id", pl.lit("unknown")))
         .drop("is_list")
     )

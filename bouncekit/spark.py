@@ -119,10 +119,16 @@ def over(frame: DataFrame, as_of: datetime | None = None) -> Gather:
             return tally.count(told(part, as_of)).collect()
 
         counts = _mapped(rows, count, None if tally.by_recipient else ROWS_AT_A_TIME)
-        sums = [sql.sum(name).alias(name) for name in tally.sums]
-        firsts = [sql.min(name).alias(name) for name in tally.firsts]
-        by_key = counts.groupBy(*tally.keys)
-        together = by_key.agg(*sums, *firsts) if sums + firsts else counts.distinct()
+        found = [
+            put_together(name).alias(name)
+            for put_together, names in (
+                (sql.sum, tally.sums),
+                (sql.min, tally.firsts),
+                (sql.max, tally.lasts),
+            )
+            for name in names
+        ]
+        together = counts.groupBy(*tally.keys).agg(*found) if found else counts.distinct()
         return tally.together([collected(together).cast(count(_empty(rows)).schema)])
 
     return lambda tallies: [counted(tally) for tally in tallies]

@@ -147,7 +147,7 @@ def decide(
     """Read exports, decide which addresses come off the list, and write the removal list."""
     import polars as pl
 
-    from bouncekit.alerts import alerts, problems
+    from bouncekit.alerts import alerts_in, problems
     from bouncekit.classify import classify as classified
     from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
@@ -155,6 +155,7 @@ def decide(
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent
     from bouncekit.suppress import CHANGES, write_suppressions
+    from bouncekit.tallies import over
 
     if hashes is not None and hash_key is None:
         raise BouncekitError("--hashes: say with --hash-key which file has the key.")
@@ -196,7 +197,7 @@ def decide(
         tell(f"Wrote the removal list to {output}.")
         if returning is not None:
             tell(f"Wrote {count_of(returning, 'address', 'addresses')} to bring back to {back}.")
-        warn_of(decisions, problems(alerts(bounces, as_of=in_utc(as_of))))
+        warn_of(decisions, problems(alerts_in(over(*parts, as_of=day))))
 
 
 @app.command()
