@@ -18,6 +18,11 @@ def by_batch(cell: pl.Expr, read: Callable[[pl.Series], pl.Series], dtype: pl.Da
     return cell.map_batches(read, return_dtype=dtype, is_elementwise=True)
 
 
+def copied(text: pl.Expr) -> pl.Expr:
+    """The same text in memory of its own: few that are kept keep all that they stood among."""
+    return pl.concat_str(text, pl.lit(""))
+
+
 def looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
     """The value in a row of a column; null of null.
 

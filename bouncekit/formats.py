@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from io import BytesIO
+from pathlib import Path
 
 import polars as pl
 
@@ -119,20 +119,19 @@ def parts(rows: pl.DataFrame, to: Format) -> Iterator[pl.DataFrame]:
             return
 
 
-def content(part: pl.DataFrame, to: Format) -> bytes:
-    """Give the bytes of one file (UTF-8, no BOM, LF)."""
-    if to.kind == "json_calls":
-        return _calls(part, to)
-    out = BytesIO()
-    if to.kind == "lines":  # an address may hold a comma or a quote: what is no CSV quotes nothing
-        part.write_csv(out, include_header=False, quote_style="never")
-    else:
-        part.write_csv(out, include_header=to.header)
-    return out.getvalue()
+def write(part: pl.DataFrame, to: Format, path: Path) -> None:
+    """Write one file (UTF-8, no BOM, LF)."""
+    with path.open("wb") as file:
+        if to.kind == "json_calls":
+            file.writelines(_calls(part, to))
+        elif to.kind == "lines":  # an address may hold a comma or a quote: here nothing is quoted
+            part.write_csv(file, include_header=False, quote_style="never")
+        else:
+            part.write_csv(file, include_header=to.header)
 
 
-def _calls(part: pl.DataFrame, to: Format) -> bytes:
-    """Write a line per call: the removals are few beside the events, and the calls fewer."""
-    calls = part.iter_slices(to.rows or part.height)
-    bodies = (json.dumps({to.list: c.to_dicts()}, ensure_ascii=False) for c in calls if c.height)
-    return "".join(f"{body}\n" for body in bodies).encode()
+def _calls(part: pl.DataFrame, to: Format) -> Iterator[bytes]:
+    """Give a line per call: the removals are few beside the events, and the calls fewer."""
+    for call in part.iter_slices(to.rows or part.height):
+        if call.height:
+            yield (json.dumps({to.list: call.to_dicts()}, ensure_ascii=False) + "\n").encode()

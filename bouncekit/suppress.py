@@ -4,8 +4,8 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 from bouncekit.drafts import whole_file
 from bouncekit.errors import BouncekitError
 from bouncekit.files import refuse_bytes, with_formulas
-from bouncekit.formats import content, find_format, formats, is_address, parts, table
+from bouncekit.formats import Format, find_format, formats, is_address, parts, table, write
 
 SERVICES: Sequence[str] = tuple(formats())
 CHANGES = ("added", "kept", "withdrawn")
@@ -65,7 +65,7 @@ def write_suppressions(
     refuse_if_too_many(verdicts.height, decisions.height, at_most)
     removals = verdicts if service == "csv" else verdicts.filter(is_address())
     change = _change(removals["recipient"], previous)
-    files = _named(Path(path), [content(part, to) for part in parts(table(removals, to), to)])
+    files = _named(Path(path), list(parts(table(removals, to), to)))
     manifest = {
         "service": service,
         "import_as": to.import_as,
@@ -79,7 +79,7 @@ def write_suppressions(
             "changes": dict.fromkeys(CHANGES, 0) | _counts(change, "change"),
         },
         "previous": [] if previous is None else [*map(file_facts, _files_of(Path(previous)))],
-        "files": [_facts(name.name, data) for name, data in files.items()],
+        "files": (),  # told when they are written
         "versions": {
             "bouncekit": _version(),
             "polars": pl.__version__,
@@ -87,8 +87,7 @@ def write_suppressions(
         },
         "run": dict(run or {}),
     }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
-    _write(Path(path), files | {manifest_of(path): text.encode()})
+    _write(Path(path), files, to, manifest)
     return change
 
 
@@ -151,30 +150,42 @@ def _version() -> str | None:
         return None
 
 
-def _facts(name: str, data: bytes) -> dict[str, Any]:
-    return {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def _named(path: Path, data: Sequence[bytes]) -> dict[Path, bytes]:
-    if len(data) == 1:
-        return {path: data[0]}
+def _named(path: Path, files: Sequence[pl.DataFrame]) -> dict[Path, pl.DataFrame]:
+    if len(files) == 1:
+        return {path: files[0]}
     return {
         path.with_name(f"{path.stem}-{number}{path.suffix}"): part
-        for number, part in enumerate(data, 1)
+        for number, part in enumerate(files, 1)
     }
 
 
-def _write(path: Path, files: Mapping[Path, bytes]) -> None:
-    """Write all drafts, then put each in its place, the manifest last; then tidy up."""
+def _write(
+    path: Path, files: Mapping[Path, pl.DataFrame], to: Format, manifest: Mapping[str, Any]
+) -> None:
+    """Write the files and the manifest, which tells of them."""
+    with _drafts(path, [*files]) as (told, drafts):
+        for name, rows in files.items():
+            write(rows, to, drafts[name])
+        facts = [file_facts(drafts[name]) | {"file": name.name} for name in files]
+        text = json.dumps({**manifest, "files": facts}, indent=2, ensure_ascii=False, default=str)
+        told.write_bytes(f"{text}\n".encode())
+
+
+@contextmanager
+def _drafts(path: Path, files: Sequence[Path]) -> Iterator[tuple[Path, dict[Path, Path]]]:
+    """Give a draft of the manifest and of each file of a list.
+
+    When all are written each takes its place, the manifest last; then files of the last run that
+    are no longer part of the list are deleted.
+    """
     if not path.parent.is_dir():
         raise BouncekitError(
             f"{path}: cannot be written there (no such folder); choose another place."
         )
     before = [file for file in _in_manifest(path) if file not in files]
     with ExitStack() as places:  # leaves in the reverse order of entering
-        drafts = [(places.enter_context(whole_file(name)), name) for name in reversed([*files])]
-        for draft, name in drafts:
-            draft.write_bytes(files[name])
+        told = places.enter_context(whole_file(manifest_of(path)))
+        yield told, {name: places.enter_context(whole_file(name)) for name in reversed(files)}
     for file in before:
         file.unlink(missing_ok=True)
 

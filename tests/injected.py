@@ -104,10 +104,12 @@ def write_file(folder: Path, text: str) -> None:
 
 
 def write_list(folder: Path, text: str) -> None:
-    from bouncekit.suppress import _write, manifest_of
+    from bouncekit.suppress import _drafts
 
-    names = ("out-1.csv", "out-2.csv", manifest_of("out.csv").name)
-    _write(folder / "out.csv", {folder / name: text.encode() for name in names})
+    files = [folder / "out-1.csv", folder / "out-2.csv"]
+    with _drafts(folder / "out.csv", files) as (manifest, drafts):
+        for draft in (*drafts.values(), manifest):
+            draft.write_text(text)
 
 
 def write_folder(folder: Path, text: str) -> None:

@@ -149,6 +149,7 @@ def decide(
 
     from bouncekit.alerts import alerts_in, problems
     from bouncekit.classify import classify as classified
+    from bouncekit.formats import find_format
     from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
     from bouncekit.policy import decide_parts, find_policy
@@ -160,7 +161,7 @@ def decide(
     if hashes is not None and hash_key is None:
         raise BouncekitError("--hashes: say with --hash-key which file has the key.")
     key_of_hashes = secret(hash_key)
-    chosen = find_policy(policy)
+    chosen, to = find_policy(policy), find_format(service)
     with ExitStack() as kept:
         account = kept.enter_context(stored(exports, source, tz, mapping, secret(verp_key)))
         bounces = classified(account.lazy, rules=rules)
@@ -170,7 +171,7 @@ def decide(
         bounces = pl.concat(parts)
         day = in_utc(as_of) or last_event(bounces)
         with progress_of("addresses decided") as progress:
-            decisions = decide_parts(parts, chosen, day, guard, keep=brief(progress))
+            decisions = decide_parts(parts, chosen, day, guard, keep=brief(to, progress))
         run = run_facts(
             exports,
             policy,

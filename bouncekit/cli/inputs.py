@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
 
     import polars as pl
 
+    from bouncekit.formats import Format
     from bouncekit.read import Reading
     from bouncekit.read.reading import Account
 
@@ -82,15 +83,23 @@ def classified_parts(bounces: "pl.LazyFrame") -> "Iterator[list[pl.LazyFrame]]":
         yield parts
 
 
-def brief(progress: "Callable[[int], None]") -> "Callable[[pl.DataFrame], pl.DataFrame]":
-    """Keep the words of removals only: a list holds no others, and those of all take much room."""
+def brief(
+    to: "Format", progress: "Callable[[int], None]"
+) -> "Callable[[pl.DataFrame], pl.DataFrame]":
+    """Keep of decisions what a service's list is made from; those of all would take much room."""
     import polars as pl
 
-    words = ("because", "reply", "rule", "enhanced_code")
+    from bouncekit.batches import copied
+
+    needed = ("recipient", "category", "last_bounce", "last_delivery", "policy")
+    columns = list(dict.fromkeys(["verdict", *needed, *to.needed]))
 
     def brief(decisions: pl.DataFrame) -> pl.DataFrame:
         progress(decisions.height)
-        return decisions.with_columns(pl.when(pl.col("verdict") == "remove").then(pl.col(words)))
+        kept = decisions.select(columns)
+        is_listed = pl.when(pl.col("verdict") == "remove")
+        texts = (name for name in kept.select(pl.col(pl.String)).columns if name != "policy")
+        return kept.with_columns(is_listed.then(copied(pl.col(name))).alias(name) for name in texts)
 
     return brief
 
