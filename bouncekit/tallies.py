@@ -36,10 +36,11 @@ class Tally:
 
     def together(self, counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """Give the counts of the whole list of those of its parts."""
+        sums = pl.col(self.sums).cast(pl.Int64)
         return (
-            pl.concat(each.cast(dict.fromkeys(self.sums, pl.Int64())) for each in counts)
+            pl.concat(each.select(*self.keys, sums, *self.firsts, *self.lasts) for each in counts)
             .group_by(self.keys)
-            .agg(pl.col(self.sums).sum(), pl.col(self.firsts).min(), pl.col(self.lasts).max())
+            .agg(sums.sum(), pl.col(self.firsts).min(), pl.col(self.lasts).max())
         )
 
 

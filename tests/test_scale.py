@@ -14,10 +14,11 @@ import pytest
 from frames import large_list
 from polars.testing import assert_frame_equal
 
-from bouncekit import buckets
+from bouncekit import buckets, tallies
+from bouncekit.alerts import alerts, alerts_in
 from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
-from bouncekit.history import by_mailing, events
+from bouncekit.history import by_mailing, events, last_event
 from bouncekit.policy import decide
 from bouncekit.presets import presets
 from bouncekit.strikes import weight
@@ -35,16 +36,40 @@ def test_classify_gives_the_same_rows_eager_lazy_and_streaming() -> None:
     assert_frame_equal(pl.concat(classify(part) for part in frame.iter_slices(97)), eager)
 
 
+@pytest.mark.parametrize("merged", [1, tallies.MERGED])
 @pytest.mark.parametrize("policy", SOME_POLICIES)
 def test_decide_gives_the_same_rows_on_a_frame_and_on_its_parts(
-    policy: str, monkeypatch: pytest.MonkeyPatch
+    policy: str, merged: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(buckets, "ROWS", 200)
+    monkeypatch.setattr(tallies, "MERGED", merged)
     frame = classify(large_list())
     with buckets.in_parts(frame.lazy()) as parts:
         assert len(parts) > 5
     assert_frame_equal(decide(frame.lazy(), policy), decide(frame, policy))
     assert_frame_equal(decide(classify(large_list().lazy()), policy), decide(frame, policy))
+
+
+@pytest.mark.parametrize("merged", [1, tallies.MERGED])
+def test_alerts_are_the_same_on_a_frame_and_on_its_parts(
+    merged: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "ROWS", 200)
+    monkeypatch.setattr(tallies, "MERGED", merged)
+    row = pl.int_range(pl.len())
+    blocked = "554 5.7.1 Service unavailable; [192.0.2.{}] blocked using zen.spamhaus.org"
+    frame = classify(
+        large_list().with_columns(
+            reply=pl.when(row % 5 > 0, pl.col("event") == "bounce")
+            .then(pl.format(blocked, row % 3))
+            .otherwise("reply"),
+            sender=pl.format("news@s{}.example.com", row % 2),
+        )
+    )
+    whole = alerts(frame)
+    assert whole.height > 5
+    with buckets.in_parts(frame.lazy()) as parts:
+        assert_frame_equal(alerts_in(tallies.over(*parts, as_of=last_event(frame))), whole)
 
 
 def test_parts_hold_every_row_once_and_share_no_recipient(monkeypatch: pytest.MonkeyPatch) -> None:
