@@ -101,6 +101,31 @@ def test_classify_keeps_no_rows_back(tmp_path: Path) -> None:
     assert nodes(classify(scan)) == {"multi-scan", "select", "with-columns"}
 
 
+NEW_WORDINGS = """
+import re
+from pathlib import Path
+import polars as pl
+from bouncekit import rules
+from bouncekit.classify import _reader_of_wordings
+read = _reader_of_wordings(rules.builtin())
+def resident():
+    return int(re.search(r"RssAnon:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+usual = pl.format("550 no such user here, says host {} of very many", pl.int_range(10_000))
+for batch in range(200):
+    read(pl.select(pl.concat([usual, pl.lit(f"550 user {batch} unknown")])).to_series())
+    if batch == 10:
+        before = resident()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told there only")
+def test_a_wording_that_is_kept_keeps_no_batch() -> None:
+    run = [sys.executable, "-c", NEW_WORDINGS]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 60  # MB; with all batches 100
+
+
 def test_classify_steps_out_of_expressions_in_batches_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
