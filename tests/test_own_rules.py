@@ -138,6 +138,18 @@ def test_a_shadowed_phrase_is_named_with_the_one_that_wins(tmp_path: Path) -> No
     ]
 
 
+def test_a_file_of_rules_may_be_called_as_ours_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rules = '[spam_content]\n"your {mailbox} is odd" = "550 your mailbox is odd"\n'
+    Path("exact.toml").write_text(rules, "utf-8")
+    replies = pl.DataFrame({"reply": ["550 your mailbox is odd", "550 the mailbox is odd"]})
+    found = classify(replies, rules="exact.toml")["category"].to_list()
+    assert found[0] == "spam_content"
+    assert found[1] != "spam_content"  # a reply's "your" is the sender
+
+
 def test_a_phrase_that_bouncekit_has_too_wins_its_example(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text('[mailbox_full]\n"{mailbox} {full}" = "552 mailbox full"\n')

@@ -47,6 +47,7 @@ class Phrase:
     text: str
     example: str
     is_vague: bool = False  # of the layer that is asked last
+    is_own: bool = False  # of a user's file
 
     @property
     def rule(self) -> str:
@@ -103,7 +104,7 @@ class Rules:
 @cache
 def builtin() -> Rules:
     """Give the rules that come with bouncekit."""
-    return _rules([(name, _package_toml(name)) for name in LAYERS])
+    return _rules([])
 
 
 def with_own(path: str) -> Rules:
@@ -125,11 +126,11 @@ def with_own(path: str) -> Rules:
 @lru_cache(MOST_FILES)  # by its text: a file that was edited is read again
 def with_text(path: str, text: str) -> Rules:
     """Give the rules of `with_own` for the text of a file."""
-    own = (path, tomllib.loads(text))
-    phrases, sets = tuple(_phrases(*own)), _package_toml("words.toml")
-    _check_number(phrases, sets)
-    rules = _rules([own, *((name, _package_toml(name)) for name in LAYERS)])
-    _check_examples(phrases, sets)
+    own = [replace(phrase, is_own=True) for phrase in _phrases(path, tomllib.loads(text))]
+    sets = _package_toml("words.toml")
+    _check_number(own, sets)
+    rules = _rules(own)
+    _check_examples(own, sets)
     return rules
 
 
@@ -159,11 +160,13 @@ def categories() -> dict[str, dict[str, str]]:
     return _package_toml("categories.toml")
 
 
-def _rules(layers: Sequence[tuple[str, dict[str, Any]]]) -> Rules:
-    *telling, vague = layers
+def _rules(own: Sequence[Phrase]) -> Rules:
+    """Give a user's own phrases on top of ours, and the codes."""
+    *telling, vague = (list(_phrases(name, _package_toml(name))) for name in LAYERS)
     phrases = (
-        *(phrase for file, content in telling for phrase in _phrases(file, content)),
-        *(replace(phrase, is_vague=True) for phrase in _phrases(*vague)),
+        *own,
+        *chain.from_iterable(telling),
+        *(replace(phrase, is_vague=True) for phrase in vague),
     )
     codes = _package_toml("codes.toml")
     literals = _literals(phrases, _package_toml("words.toml"))
@@ -229,13 +232,13 @@ def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     the sender's.
     """
     choices = [_choices(phrase, sets) for phrase in phrases]
-    ours = [each for phrase, each in zip(phrases, choices, strict=True) if phrase.file in LAYERS]
+    ours = [each for phrase, each in zip(phrases, choices, strict=True) if not phrase.is_own]
     keys = _keys({part for each in ours for parts in each for part in parts})
     spelled = [list(map("".join, product(*each))) for each in choices]
     keyed = [
-        list(map(" ".join, product(*_said(each, keys))))
-        if phrase.file in LAYERS
-        else [None] * len(spellings)
+        [None] * len(spellings)
+        if phrase.is_own
+        else list(map(" ".join, product(*_said(each, keys))))
         for phrase, each, spellings in zip(phrases, choices, spelled, strict=True)
     ]
     about = {
