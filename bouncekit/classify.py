@@ -117,14 +117,13 @@ def classify_by(frame: pl.DataFrame | pl.LazyFrame, rules: Rules) -> pl.DataFram
     return classified.collect(engine="streaming") if isinstance(frame, pl.DataFrame) else classified
 
 
-def phrases_in(reply: str, rules: str | PathLike[str] | None = None) -> list[tuple[str, str]]:
-    """Give every phrase found in one reply as (category, phrase), the winner first.
+def phrases_in(words: str, rules: Rules) -> list[tuple[str, str]]:
+    """Give every phrase found in a text of `reply.words` as (category, phrase), the winner first.
 
     A phrase in which one of higher precedence stands says nothing more, and is not given.
     """
-    words = pl.select(reply_text.words(pl.lit(reply)))
-    stands = pl.lit(words.item()).str.contains(pl.col("key"), literal=True)
-    found = _known(rules).evidence.filter((pl.col("kind") == "phrase") & stands)
+    stands = pl.lit(words).str.contains(pl.col("key"), literal=True)
+    found = rules.evidence.filter((pl.col("kind") == "phrase") & stands)
     telling = knowledge.first_of(pl.col("key"), found["key"].to_list()) == pl.int_range(pl.len())
     return list(found.filter(telling).select("category", "because").iter_rows())
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 import polars as pl
 
 from bouncekit import codes
+from bouncekit import reply as reply_text
 from bouncekit import rules as knowledge
-from bouncekit.classify import classify, phrases_in
+from bouncekit.classify import classify_by, phrases_in
 from bouncekit.details import blocklists
 from bouncekit.errors import BouncekitError
 from bouncekit.files import in_html, one_line, printable
@@ -103,7 +104,9 @@ def explain(reply: str, rules: str | None = None) -> Explanation:
             'There is no reply to explain; give its text, such as "550 5.1.1 User unknown".'
         )
     frame = pl.DataFrame({"reply": [reply]})
-    (row,) = classify(frame, rules=rules).to_dicts()
+    words = frame.select(reply_text.words(pl.col("reply"))).item()
+    known = knowledge.builtin_for(words) if rules is None else knowledge.with_own(rules)
+    (row,) = classify_by(frame, known).to_dicts()
     about = knowledge.categories()[row["category"]]
     return Explanation(
         **{name: row[name] for name in Explanation.__dataclass_fields__ if name in row},
@@ -112,7 +115,7 @@ def explain(reply: str, rules: str | None = None) -> Explanation:
         what_to_do=about["what_to_do"],
         near_misses=tuple(
             f"'{because}' ({category})"
-            for category, because in phrases_in(reply, rules)
+            for category, because in phrases_in(words, known)
             if category != row["category"]
         ),
     )

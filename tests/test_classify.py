@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from bouncekit.classify import classify, phrases_in
 from bouncekit.errors import BouncekitError
+from bouncekit.reply import words
 from bouncekit.rules import builtin
 from bouncekit.schema import ACTION_OF, CATEGORIES, CLASSIFICATION, FAULT_OF, Event
 
@@ -393,6 +394,7 @@ def test_a_frame_without_replies_is_refused_with_a_way_out() -> None:
 
 
 def test_the_phrases_in_a_reply_come_with_the_winner_first() -> None:
-    found = phrases_in("550 mailbox unavailable: blocked using zen.spamhaus.org")
+    text = pl.lit("550 mailbox unavailable: blocked using zen.spamhaus.org")
+    found = phrases_in(pl.select(words(text)).item(), builtin())
     assert found[0][0] == "blocklisted"
     assert "unknown_user" in [category for category, _ in found[1:]]

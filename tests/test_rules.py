@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from bouncekit import rules
-from bouncekit.classify import classify
+from bouncekit.classify import classify, phrases_in
 from bouncekit.errors import BouncekitError
 from bouncekit.reply import words
 from bouncekit.schema import ACTION_OF, CATEGORIES
@@ -52,6 +52,15 @@ def test_to_leave_out_phrases_whose_words_do_not_occur_loses_none() -> None:
     expected = texts.select(of_all).to_series()
     for rows in (slice(None), slice(1), slice(0, None, 50), slice(7, 9)):
         assert known.phrase_in(texts["words"][rows]).to_list() == expected[rows].to_list()
+
+
+def test_the_rules_for_one_text_find_in_it_what_all_find() -> None:
+    examples = [phrase.example for phrase in rules.builtin().phrases][::25]
+    texts = pl.DataFrame({"reply": [*examples, "", "550 5.1.1", "552-é Postfach ist voll"]})
+    for text in texts.select(words(pl.col("reply"))).to_series():
+        few = rules.builtin_for(text)
+        assert phrases_in(text, few) == phrases_in(text, rules.builtin())
+        assert few.evidence.height < rules.builtin().evidence.height / 10
 
 
 def test_each_phrase_is_found_in_its_own_example() -> None:

@@ -107,6 +107,15 @@ def builtin() -> Rules:
     return _rules([])
 
 
+@lru_cache(MOST_FILES)
+def builtin_for(words: str) -> Rules:
+    """Give the built-in rules without phrases that cannot stand in a text, given as `reply.words`.
+
+    To spell out all of them takes a tenth of a second, which is long for one reply.
+    """
+    return _rules([], words)
+
+
 def with_own(path: str) -> Rules:
     """Give the built-in rules with the user's own TOML file, of the same shape, on top of them.
 
@@ -160,8 +169,8 @@ def categories() -> dict[str, dict[str, str]]:
     return _package_toml("categories.toml")
 
 
-def _rules(own: Sequence[Phrase]) -> Rules:
-    """Give a user's own phrases on top of ours, and the codes."""
+def _rules(own: Sequence[Phrase], within: str | None = None) -> Rules:
+    """Give a user's own phrases on top of ours (those that may stand within a text), and codes."""
     *telling, vague = (list(_phrases(name, _package_toml(name))) for name in LAYERS)
     phrases = (
         *own,
@@ -169,7 +178,7 @@ def _rules(own: Sequence[Phrase]) -> Rules:
         *(replace(phrase, is_vague=True) for phrase in vague),
     )
     codes = _package_toml("codes.toml")
-    literals = _literals(phrases, _package_toml("words.toml"))
+    literals = _literals(phrases, _package_toml("words.toml"), within)
     return Rules(
         phrases=phrases,
         evidence=pl.concat(
@@ -224,9 +233,10 @@ def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
             yield Phrase(file, category, text, example)
 
 
-def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
+def _spelled_out(phrases: Sequence[Phrase], sets: Sets, within: str | None = None) -> pl.DataFrame:
     """Give every spelling of every phrase, and the key by which it is found in `reply.words`.
 
+    Of our phrases only those spellings whose every part stands `within` a text, if one is given.
     Our keys are put together of those of the parts, of which there are far fewer; a test holds
     that it is the same. The parts of a user's phrase may say more together: "your {mailbox}" is
     the sender's.
@@ -234,6 +244,12 @@ def _spelled_out(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
     choices = [_choices(phrase, sets) for phrase in phrases]
     ours = [each for phrase, each in zip(phrases, choices, strict=True) if not phrase.is_own]
     keys = _keys({part for each in ours for parts in each for part in parts})
+    if within is not None:
+        met = {part for part, key in keys.items() if key.strip() in within}
+        choices = [
+            each if phrase.is_own else [[part for part in parts if part in met] for parts in each]
+            for phrase, each in zip(phrases, choices, strict=True)
+        ]
     spelled = [list(map("".join, product(*each))) for each in choices]
     keyed = [
         [None] * len(spellings)
@@ -268,8 +284,8 @@ def _said(choices: list[list[str]], keys: dict[str, str]) -> list[list[str]]:
     return [[""], *(parts for parts in said if parts != [""]), [""]]
 
 
-def _literals(phrases: Sequence[Phrase], sets: Sets) -> pl.DataFrame:
-    frame = _spelled_out(phrases, sets)
+def _literals(phrases: Sequence[Phrase], sets: Sets, within: str | None) -> pl.DataFrame:
+    frame = _spelled_out(phrases, sets, within)
     _check_telling(frame, phrases)
     bare = pl.col("key").str.strip_chars()
     return frame.select(
