@@ -10,8 +10,8 @@ from bouncekit.drafts import scratch
 
 # Files that the rows are spread over. A part is as many of them as hold no more than these rows:
 # some 400 bytes each while they are counted.
-FILES = 64
-ROWS = 1_000_000
+FILES = 96
+ROWS = 700_000
 # Rows of each file that wait in memory to be written.
 GROUP = 10_000
 

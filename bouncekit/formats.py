@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -24,6 +24,7 @@ CONTENT: Mapping[str, pl.Expr] = {
     "iso_time": pl.col("last_bounce").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
     "rfc_2822_time": pl.col("last_bounce").dt.strftime("%a, %d %b %Y %H:%M:%S GMT").fill_null(""),
 }
+AT_ONCE = 100_000  # rows
 # Quotes round each cell and a separator after it are the most that CSV adds, beside doubled quotes.
 _AROUND_A_CELL = 3
 # One address that is none makes some services refuse a whole file.
@@ -94,9 +95,15 @@ def table(removals: pl.DataFrame, to: Format) -> pl.DataFrame:
     for name in constants:
         rows = rows.explode(name)
     if to.service == "csv":
-        return without_formulas(rows)
+        return _by_slices(without_formulas, rows)
     address = next(name for name, content in to.columns.items() if content == "recipient")
-    return without_formulas(rows.drop(address)).with_columns(rows[address]).select(rows.columns)
+    others = _by_slices(without_formulas, rows.drop(address))
+    return others.with_columns(rows[address]).select(rows.columns)
+
+
+def _by_slices(work: Callable[[pl.DataFrame], pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
+    """Do something with some rows at a time: what it has in memory meanwhile is several copies."""
+    return pl.concat(map(work, [rows.clear(), *rows.iter_slices(AT_ONCE)]))
 
 
 def parts(rows: pl.DataFrame, to: Format) -> Iterator[pl.DataFrame]:

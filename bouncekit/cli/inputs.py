@@ -96,9 +96,9 @@ def brief(
 
     def brief(decisions: pl.DataFrame) -> pl.DataFrame:
         progress(decisions.height)
-        kept = decisions.select(columns)
+        kept = decisions.select(columns).cast({"policy": pl.Categorical})  # of all rows the same
         is_listed = pl.when(pl.col("verdict") == "remove")
-        texts = (name for name in kept.select(pl.col(pl.String)).columns if name != "policy")
+        texts = kept.select(pl.col(pl.String)).columns
         return kept.with_columns(is_listed.then(copied(pl.col(name))).alias(name) for name in texts)
 
     return brief
