@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -82,11 +82,7 @@ def is_address() -> pl.Expr:
 
 
 def table(removals: pl.DataFrame, to: Format) -> pl.DataFrame:
-    """Give the rows of the file.
-
-    What people open holds no cell that a spreadsheet runs. In what a service imports the address
-    stays as it is: `'+ann@example.org` would be another address.
-    """
+    """Give the rows of the file, before `quoted`."""
     constants = {name: c[1:].split("|") for name, c in to.columns.items() if c[:1] == "="}
     rows = removals.select(
         pl.lit(constants[name]).alias(name) if name in constants else CONTENT[content].alias(name)
@@ -94,16 +90,25 @@ def table(removals: pl.DataFrame, to: Format) -> pl.DataFrame:
     )
     for name in constants:
         rows = rows.explode(name)
+    return rows
+
+
+def quoted(rows: pl.DataFrame, to: Format) -> pl.DataFrame:
+    """Quote what a spreadsheet would run.
+
+    What people open holds no such cell. In what a service imports the address stays as it is:
+    `'+ann@example.org` would be another address.
+    """
     if to.service == "csv":
-        return _by_slices(without_formulas, rows)
+        return without_formulas(rows)
     address = next(name for name, content in to.columns.items() if content == "recipient")
-    others = _by_slices(without_formulas, rows.drop(address))
-    return others.with_columns(rows[address]).select(rows.columns)
+    return without_formulas(rows.drop(address)).with_columns(rows[address]).select(rows.columns)
 
 
-def _by_slices(work: Callable[[pl.DataFrame], pl.DataFrame], rows: pl.DataFrame) -> pl.DataFrame:
-    """Do something with some rows at a time: what it has in memory meanwhile is several copies."""
-    return pl.concat(map(work, [rows.clear(), *rows.iter_slices(AT_ONCE)]))
+def _slices(rows: pl.DataFrame, to: Format, size: int = AT_ONCE) -> Iterator[pl.DataFrame]:
+    """Give the rows quoted, some at a time: what all are quoted to is all of them once more."""
+    for begin in range(0, max(rows.height, 1), size):
+        yield quoted(rows[begin : begin + size], to)
 
 
 def parts(rows: pl.DataFrame, to: Format) -> Iterator[pl.DataFrame]:
@@ -113,7 +118,8 @@ def parts(rows: pl.DataFrame, to: Format) -> Iterator[pl.DataFrame]:
         return
     cell = pl.all().cast(pl.String).fill_null("")
     size = cell.str.len_bytes() + cell.str.count_matches('"', literal=True) + _AROUND_A_CELL
-    sizes = rows.select(pl.sum_horizontal(size)).to_series()
+    row = pl.sum_horizontal(size)
+    sizes = pl.concat(some.select(row).to_series() for some in _slices(rows, to))
     room = to.bytes and to.bytes - sum(len(name) + 1 for name in rows.columns)
     begin = 0
     while True:
@@ -131,14 +137,20 @@ def write(part: pl.DataFrame, to: Format, path: Path) -> None:
     with path.open("wb") as file:
         if to.kind == "json_calls":
             file.writelines(_calls(part, to))
-        elif to.kind == "lines":  # an address may hold a comma or a quote: here nothing is quoted
-            part.write_csv(file, include_header=False, quote_style="never")
-        else:
-            part.write_csv(file, include_header=to.header)
+            return
+        header = to.header and to.kind == "csv"
+        for some in _slices(part, to):
+            some.write_csv(
+                file,
+                include_header=header,
+                # An address may hold a comma or a quote: in mere lines nothing is quoted.
+                quote_style="never" if to.kind == "lines" else "necessary",
+            )
+            header = False
 
 
 def _calls(part: pl.DataFrame, to: Format) -> Iterator[bytes]:
     """Give a line per call: the removals are few beside the events, and the calls fewer."""
-    for call in part.iter_slices(to.rows or part.height):
+    for call in _slices(part, to, to.rows or max(part.height, 1)):
         if call.height:
             yield (json.dumps({to.list: call.to_dicts()}, ensure_ascii=False) + "\n").encode()
