@@ -18,9 +18,10 @@ def by_batch(cell: pl.Expr, read: Callable[[pl.Series], pl.Series], dtype: pl.Da
     return cell.map_batches(read, return_dtype=dtype, is_elementwise=True)
 
 
-def copied(text: pl.Expr) -> pl.Expr:
-    """The same text in memory of its own: few that are kept keep all that they stood among."""
-    return pl.concat_str(text, pl.lit(""))
+def compact(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, their texts copied: a few that are kept keep all that they stood among."""
+    texts = frame.select(pl.col(pl.String)).columns
+    return frame.with_columns(pl.concat_str(name, pl.lit("")).alias(name) for name in texts)
 
 
 def looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:

@@ -9,7 +9,7 @@ import polars as pl
 from bouncekit import details, names
 from bouncekit import reply as reply_text
 from bouncekit import rules as knowledge
-from bouncekit.batches import Reader, by_batch, copied, each_once, looked_up, only, rest
+from bouncekit.batches import Reader, by_batch, compact, each_once, looked_up, only, rest
 from bouncekit.errors import BouncekitError
 from bouncekit.rules import Rules
 from bouncekit.schema import (
@@ -200,8 +200,7 @@ def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
         (said,) = known
         new = wording.unique().join(said, on="wording", how="anti").drop_nulls()
         if new.height:
-            new = new.select(copied(pl.col("wording")))
-            said = pl.concat([said, _read(new, rules)])
+            said = pl.concat([said, _read(compact(new), rules)])
             known[0] = said.head(MOST_WORDINGS)
         each = wording.join(said, on="wording", how="left", maintain_order="left")
         return each.select(pl.struct(list(_SAID.to_schema()))).to_series()

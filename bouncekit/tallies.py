@@ -6,6 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
+from bouncekit.batches import compact
 from bouncekit.history import told
 
 # What every count looks at, to know what an event is and whom it is charged to.
@@ -56,7 +57,7 @@ def over(*parts: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> 
         for part in parts:
             counts = [tally.count(told(part, as_of)) for tally in tallies]
             for held, new in zip(counted, pl.collect_all(counts, engine="streaming"), strict=True):
-                held.append(new)
+                held.append(compact(new))
             counted = [_merged(*each) for each in zip(tallies, counted, strict=True)]
         return [tally.together(held) for tally, held in zip(tallies, counted, strict=True)]
 

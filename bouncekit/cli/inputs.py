@@ -89,7 +89,7 @@ def brief(
     """Keep of decisions what a service's list is made from; those of all would take much room."""
     import polars as pl
 
-    from bouncekit.batches import copied
+    from bouncekit.batches import compact
 
     needed = ("recipient", "category", "last_bounce", "last_delivery", "policy")
     columns = list(dict.fromkeys(["verdict", *needed, *to.needed]))
@@ -98,8 +98,7 @@ def brief(
         progress(decisions.height)
         kept = decisions.select(columns).cast({"policy": pl.Categorical})  # of all rows the same
         is_listed = pl.when(pl.col("verdict") == "remove")
-        texts = kept.select(pl.col(pl.String)).columns
-        return kept.with_columns(is_listed.then(copied(pl.col(name))).alias(name) for name in texts)
+        return compact(kept.with_columns(is_listed.then(pl.col(pl.String))))
 
     return brief
 
