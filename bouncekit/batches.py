@@ -45,7 +45,8 @@ def only(
 
     def read(parts: Sequence[pl.Series]) -> pl.Series:
         frame = _frame(parts)
-        return _read(frame, _chosen(frame, condition), reader, dtype)
+        nulls = pl.Series([None], dtype=dtype).new_from_index(0, frame.height)
+        return _read_into(nulls, frame, _chosen(frame, condition), reader)
 
     return pl.map_batches(cells, read, return_dtype=dtype, is_elementwise=True)
 
@@ -76,9 +77,7 @@ def rest(done: pl.Expr, cells: Sequence[pl.Expr], full: Reader, dtype: pl.DataTy
         frame = _frame(parts)
         done, *given = frame
         is_left = done.is_null() & reduce(or_, (cell.is_not_null() for cell in given))
-        if not is_left.any():
-            return done
-        return done.zip_with(~is_left, _read(frame.drop("0"), is_left, full, dtype))
+        return _read_into(done, frame.drop("0"), is_left, full)
 
     return pl.map_batches([done, *cells], finish, return_dtype=dtype, is_elementwise=True)
 
@@ -90,10 +89,7 @@ def where(
 
     def finish(parts: Sequence[pl.Series]) -> pl.Series:
         frame = _frame(parts)
-        chosen = _chosen(frame, condition)
-        if not chosen.any():
-            return frame["0"]
-        return frame["0"].zip_with(~chosen, _read(frame, chosen, reader, dtype))
+        return _read_into(frame["0"], frame, _chosen(frame, condition), reader)
 
     return pl.map_batches(cells, finish, return_dtype=dtype, is_elementwise=True)
 
@@ -109,11 +105,18 @@ def _chosen(frame: pl.DataFrame, condition: Reader) -> pl.Series:
     return frame.select(condition(*map(pl.col, frame.columns)).fill_null(value=False)).to_series()
 
 
-def _read(frame: pl.DataFrame, chosen: pl.Series, reader: Reader, dtype: pl.DataType) -> pl.Series:
-    """Read the chosen rows as a frame of their own, and put what is found back into its place."""
+def _read_into(
+    column: pl.Series, frame: pl.DataFrame, chosen: pl.Series, reader: Reader
+) -> pl.Series:
+    """The column with what is read in the chosen rows, as a frame of their own, in their places."""
     few = frame.filter(chosen).rechunk()  # else each chunk is read by itself
     if few.is_empty():
-        return pl.Series([None], dtype=dtype).new_from_index(0, len(chosen))
-    found = few.with_columns(found=reader(*map(pl.col, few.columns)).cast(dtype))["found"]
-    place = chosen.to_frame("chosen").select(pl.when("chosen").then(pl.col("chosen").cum_sum() - 1))
-    return found.gather(place.to_series())
+        return column
+    found = few.with_columns(found=reader(*map(pl.col, few.columns)).cast(column.dtype))["found"]
+    places = chosen.arg_true()
+    if not column.dtype.is_nested():
+        return column.scatter(places, found)
+    # Lists and structs cannot be scattered, but gathered from one piece of memory.
+    rows = pl.int_range(column.len(), eager=True)
+    rows = rows.scatter(places, pl.int_range(found.len(), eager=True) + column.len())
+    return pl.concat([column, found], rechunk=True).gather(rows)
