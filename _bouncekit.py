@@ -37,6 +37,7 @@ def stop_at_once() -> None:
 
 
 def _end(*_: object) -> None:
+    """End in one sentence, whatever is being done."""
     with suppress(OSError):  # stderr may be closed
         os.write(2, f"bouncekit: {SAID}\n".encode())
     os._exit(STOPPED)

@@ -14,6 +14,7 @@ from bouncekit.tallies import Gather, Tally, over
 from bouncekit.whole import SENDINGS
 
 _BY = ("category", "fault", "provider", "blocklist", "sending_ip")
+_OF_FAULTS = (*_BY, "remote_mta")
 _COUNTS = ("events", "mailings", "recipients", "first_seen", "last_seen")
 # The least reply of several, and whose it was: a text, since that alone is found in a stream.
 _MARK = "\x00"
@@ -105,7 +106,6 @@ def _mailings(lists: pl.DataFrame) -> Tally:
     )
 
 
-_OF_FAULTS = (*_BY, "remote_mta")
 MAILED = Tally(
     lambda told: told.group_by(PROVIDER).agg(mailed=_ADDRESS.n_unique()),
     keys=("provider",),

@@ -24,7 +24,7 @@ CONTENT: Mapping[str, pl.Expr] = {
     "iso_time": pl.col("last_bounce").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
     "rfc_2822_time": pl.col("last_bounce").dt.strftime("%a, %d %b %Y %H:%M:%S GMT").fill_null(""),
 }
-AT_ONCE = 100_000  # rows
+AT_ONCE = 100_000  # rows that are quoted at a time
 # Quotes round each cell and a separator after it are the most that CSV adds, beside doubled quotes.
 _AROUND_A_CELL = 3
 # One address that is none makes some services refuse a whole file.
