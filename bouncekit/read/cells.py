@@ -28,8 +28,12 @@ SMTP = r"^[2-5][0-7]\d$"
 
 def text(cell: pl.Expr) -> pl.Expr:
     """The cell without the space around it; null where nothing is left."""
-    stripped = cell.str.strip_chars()
-    return pl.when(stripped.str.len_bytes() > 0).then(stripped)
+    return where(
+        [cell.str.strip_chars()],
+        lambda stripped: stripped.str.len_bytes() == 0,
+        lambda _: pl.lit(None),
+        pl.String(),
+    )
 
 
 def address(cell: pl.Expr) -> pl.Expr:

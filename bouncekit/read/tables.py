@@ -270,7 +270,9 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
 
 def _of_mail(host: pl.Expr) -> pl.Expr:
     """The IP address or name of a host; of an open or click it is the reader's, and left out."""
-    return pl.when((EVENT != "engagement").fill_null(True)).then(host)
+    return where(
+        [host, EVENT], lambda _, event: event == "engagement", lambda *_: pl.lit(None), TEXT
+    )
 
 
 def _place(table: Table, layout: Layout, path: Path) -> dict[str, pl.Expr]:
