@@ -13,7 +13,7 @@ from bouncekit.counts import recipients, with_template
 from bouncekit.errors import BouncekitError
 from bouncekit.files import printable
 from bouncekit.read.containers import Table, kind_of
-from bouncekit.read.files import peek
+from bouncekit.read.files import at_home, peek
 from bouncekit.read.layouts import fold, layouts
 from bouncekit.read.tables import open_table
 from bouncekit.reply import words
@@ -168,7 +168,7 @@ def replies(path: str | Path, heading: str | None = None) -> pl.DataFrame | None
     Gives the column `reply` (String, never null) from the column of that heading, or from the
     first that is named as exports name it. Gives None where there is no such column, or no table.
     """
-    place = Path(path).expanduser()
+    place = at_home(path)
     if not place.is_file():
         return None
     seen = peek(place)

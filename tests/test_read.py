@@ -813,10 +813,23 @@ def test_paths_that_lead_nowhere_are_errors(tmp_path: Path) -> None:
         read(str(tmp_path / "*.csv"))
     with pytest.raises(BouncekitError, match="nothing to read"):
         read()
+    with pytest.raises(BouncekitError, match=r"~nobody-here/x\.csv does not exist"):
+        read("~nobody-here/x.csv")
     put(tmp_path, "README.md", "# Read me\n")
     for reader in (read, scan):
         with pytest.raises(BouncekitError, match="no table, mail or log"):
             reader(tmp_path)
+
+
+def test_a_tilde_is_the_home_folder_or_part_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("at_home.csv", "~$open.csv"):
+        put(tmp_path, name, "email,reason\nann@example.org,550 no\n")
+    assert read("~/at_home.csv").height == read("~$open.csv").height == 1
 
 
 def test_every_layout_fills_columns_of_the_frame_and_names_known_events() -> None:

@@ -4,7 +4,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import glob, has_magic
 from io import BufferedIOBase
@@ -74,8 +74,19 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     return list(found.values())
 
 
+def at_home(path: str | Path) -> Path:
+    """A path with the home folder for its `~`, unless there is a file of that name.
+
+    `~$list.xlsx` is what Excel leaves beside a workbook that is open.
+    """
+    place = Path(path)
+    with suppress(RuntimeError):  # there is no such user
+        return place if place.exists() else place.expanduser()
+    return place
+
+
 def _behind(path: str | Path) -> Iterator[Found]:
-    place = Path(path).expanduser()
+    place = at_home(path)
     if place.is_dir():
         yield from _inside(place)
     elif place.exists():
