@@ -29,12 +29,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     is replaced keeps its rights. Raises BouncekitError where the file cannot be written.
     """
     refuse_bytes(Path(path))
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
+    if is_stream(Path(path)):  # by this name: the end of a link such as /dev/stdout may have none
         with scratch() as folder, _told(Path(path)):
-            yield folder / target.name
-            target.write_bytes((folder / target.name).read_bytes())
+            yield folder / Path(path).name
+            Path(path).write_bytes((folder / Path(path).name).read_bytes())
         return
+    target = Path(os.path.realpath(path))
     draft = _begun(target, Path(path))
     try:
         with _told(Path(path)):
@@ -44,6 +44,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """True for a device or a pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager

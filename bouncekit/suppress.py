@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from bouncekit.drafts import whole_file
+from bouncekit.drafts import is_stream, whole_file
 from bouncekit.errors import BouncekitError
 from bouncekit.files import refuse_bytes, with_formulas
 from bouncekit.formats import Format, find_format, formats, is_address, parts, table, write
@@ -183,8 +184,10 @@ def _drafts(path: Path, files: Sequence[Path]) -> Iterator[tuple[Path, dict[Path
             f"{path}: cannot be written there (no such folder); choose another place."
         )
     before = [file for file in _in_manifest(path) if file not in files]
+    # Beside a pipe there is no place for it.
+    manifest = os.devnull if is_stream(path) else manifest_of(path)
     with ExitStack() as places:  # leaves in the reverse order of entering
-        told = places.enter_context(whole_file(manifest_of(path)))
+        told = places.enter_context(whole_file(manifest))
         yield told, {name: places.enter_context(whole_file(name)) for name in reversed(files)}
     for file in before:
         file.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from bouncekit.drafts import scratch, whole_file, whole_folder
 from bouncekit.errors import BouncekitError
 from bouncekit.read import delimited, files, load, mailbox, opening
 from bouncekit.read.files import Peek
+from bouncekit.suppress import manifest_of
 
 HERE = Path(__file__).parent
 SITE = "import sys; sys.path.insert(0, {!r}); import injected; injected.forbid_network()\n"
@@ -371,6 +372,17 @@ def test_a_file_that_changes_while_it_is_read_is_rows_or_one_sentence(
     else:
         assert found.records == found.rows + found.duplicates
     assert said is None or (name in said and "\n" not in said)
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
+def test_a_list_goes_down_a_pipe_with_nothing_beside_it(export: Path, tmp_path: Path) -> None:
+    file = tmp_path / "remove.csv"
+    assert bouncekit("decide", export, "-o", file, "--force").returncode == 0
+    done = bouncekit("decide", export, "-o", "/dev/stdout", "--force")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == file.read_text("utf-8")
+    assert "Wrote the removal list to /dev/stdout" in done.stderr
+    assert not manifest_of("/dev/stdout").exists()
 
 
 CUT = """

@@ -1,6 +1,7 @@
 """The command line: explain, codes, classify, decide, backtest, report, lab, rules."""
 
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -149,6 +150,7 @@ def decide(
 
     from bouncekit.alerts import alerts_in, problems
     from bouncekit.classify import classify as classified
+    from bouncekit.drafts import is_stream
     from bouncekit.formats import find_format
     from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
@@ -163,6 +165,8 @@ def decide(
     key_of_hashes = secret(hash_key)
     chosen, to = find_policy(policy), find_format(service)
     with ExitStack() as kept:
+        if is_stream(output):  # what is told is no part of the list
+            kept.enter_context(redirect_stdout(sys.stderr))
         account = kept.enter_context(stored(exports, source, tz, mapping, secret(verp_key)))
         bounces = classified(account.lazy, rules=rules)
         if sent is not None:
