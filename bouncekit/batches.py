@@ -102,16 +102,17 @@ def _frame(parts: Sequence[pl.Series]) -> pl.DataFrame:
 
 
 def _chosen(frame: pl.DataFrame, condition: Reader) -> pl.Series:
-    return frame.select(condition(*map(pl.col, frame.columns)).fill_null(value=False)).to_series()
+    return frame.select(condition(*map(pl.col, frame.columns))).to_series()
 
 
 def _read_into(
     column: pl.Series, frame: pl.DataFrame, chosen: pl.Series, reader: Reader
 ) -> pl.Series:
     """The column with what is read in the chosen rows, as a frame of their own, in their places."""
-    few = frame.filter(chosen).rechunk()  # else each chunk is read by itself
-    if few.is_empty():
+    if not chosen.any():
         return column
+    chosen = chosen.fill_null(value=False)
+    few = frame.filter(chosen).rechunk()  # else each chunk is read by itself
     found = few.with_columns(found=reader(*map(pl.col, few.columns)).cast(column.dtype))["found"]
     places = chosen.arg_true()
     if not column.dtype.is_nested():

@@ -10,7 +10,7 @@ Frames = Iterator[pl.DataFrame]
 
 # What Polars gives of a CSV at a time is 5,000 to 15,000 rows, and some work is done once a batch:
 # how often it is done is half of the time that `classify` takes after it.
-BATCH = 50_000  # rows
+BATCH = 100_000  # rows
 
 
 def rows_within(size: int, head: bytes) -> int:

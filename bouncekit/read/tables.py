@@ -265,7 +265,8 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
     }
     if layout.own:
         return texts
-    return texts | {column: _of_mail(texts[column]) for column in ("sending_ip", "remote_mta")}
+    hosts = [column for column in ("sending_ip", "remote_mta") if column in found]
+    return texts | {column: _of_mail(texts[column]) for column in hosts}
 
 
 def _of_mail(host: pl.Expr) -> pl.Expr:
