@@ -2,15 +2,35 @@
 
 Expressions cannot skip work that their data makes needless: where a condition is false, the others
 compute all the same. These look at each batch as it streams by, and take out the few rows first.
+Built `portably` they are expressions alone, which compute all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import reduce
 from operator import or_
 
 import polars as pl
 
 Reader = Callable[..., pl.Expr]
+
+_PORTABLE = ContextVar("_PORTABLE", default=False)
+
+
+@contextmanager
+def portably(*, wanted: bool) -> Iterator[None]:
+    """Have what is built meanwhile hold no function of Python, if that is wanted."""
+    before = _PORTABLE.set(wanted)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(before)
+
+
+def is_portable() -> bool:
+    """True while no function of Python is wanted."""
+    return _PORTABLE.get()
 
 
 def by_batch(cell: pl.Expr, read: Callable[[pl.Series], pl.Series], dtype: pl.DataType) -> pl.Expr:
@@ -24,12 +44,18 @@ def compact(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.concat_str(name, pl.lit("")).alias(name) for name in texts)
 
 
-def looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
-    """The value in a row of a column; null of null.
+# `replace_strict` would do what these two do, and holds all rows of a stream in memory.
 
-    `replace_strict` would do it without Python, and would hold all rows of a stream in memory.
-    """
-    return by_batch(number, column.gather, column.dtype)
+
+def looked_up(number: pl.Expr, column: pl.Series) -> pl.Expr:
+    """The value in a row of a column; null of null."""
+    return pl.lit(column).gather(number)
+
+
+def by_value(key: pl.Expr, values: Mapping[str, object]) -> pl.Expr:
+    """The value of each key, of few; null of others."""
+    keys = {value: [k for k, v in values.items() if v == value] for value in values.values()}
+    return pl.coalesce(pl.when(key.is_in(of)).then(pl.lit(value)) for value, of in keys.items())
 
 
 def only(
@@ -42,6 +68,9 @@ def only(
     >>> frame.select(halves).to_series().to_list()
     [None, 1.0]
     """
+
+    if is_portable():
+        return _of_all(pl.lit(None, dtype), cells, condition, reader, dtype)
 
     def read(parts: Sequence[pl.Series]) -> pl.Series:
         frame = _frame(parts)
@@ -60,6 +89,9 @@ def each_once(cell: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
     [1.5, None, 1.5]
     """
 
+    if is_portable():
+        return reader(cell).cast(dtype)
+
     def read(cells: pl.Series) -> pl.Series:
         frame = cells.to_frame("cell")
         known = frame.unique().with_columns(found=reader(pl.col("cell")).cast(dtype))
@@ -71,13 +103,17 @@ def each_once(cell: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
 def rest(done: pl.Expr, cells: Sequence[pl.Expr], full: Reader, dtype: pl.DataType) -> pl.Expr:
     """`done`; where it is null, what `full` reads in the cells, if any of them holds something."""
 
+    def is_left(done: pl.Expr, *cells: pl.Expr) -> pl.Expr:
+        return done.is_null() & reduce(or_, (cell.is_not_null() for cell in cells))
+
+    if is_portable():
+        return _of_all(done, [done, *cells], is_left, lambda _, *cells: full(*cells), dtype)
+
     def finish(parts: Sequence[pl.Series]) -> pl.Series:
         if parts[0].null_count() == 0:
             return parts[0]
         frame = _frame(parts)
-        done, *given = frame
-        is_left = done.is_null() & reduce(or_, (cell.is_not_null() for cell in given))
-        return _read_into(done, frame.drop("0"), is_left, full)
+        return _read_into(frame["0"], frame.drop("0"), _chosen(frame, is_left), full)
 
     return pl.map_batches([done, *cells], finish, return_dtype=dtype, is_elementwise=True)
 
@@ -86,12 +122,34 @@ def where(
     cells: Sequence[pl.Expr], condition: Reader, reader: Reader, dtype: pl.DataType
 ) -> pl.Expr:
     """The first cell, but what `reader` makes of them all in rows where the condition is true."""
+    if is_portable():
+        return _of_all(cells[0], cells, condition, reader, dtype)
 
     def finish(parts: Sequence[pl.Series]) -> pl.Series:
         frame = _frame(parts)
         return _read_into(frame["0"], frame, _chosen(frame, condition), reader)
 
     return pl.map_batches(cells, finish, return_dtype=dtype, is_elementwise=True)
+
+
+def _of_all(
+    column: pl.Expr, cells: Sequence[pl.Expr], condition: Reader, reader: Reader, dtype: pl.DataType
+) -> pl.Expr:
+    """The column, but what is read in the cells in rows where their condition is true.
+
+    The fields of a struct are computed once each, however often the reader names its cells.
+    """
+    names = [str(number) for number in range(len(cells))]
+    given = pl.struct(column.alias("column"), *map(pl.Expr.alias, cells, names))
+    chosen = pl.field("chosen")
+    kept = [pl.when(chosen).then(pl.field(name)).alias(name) for name in names]
+    found = pl.when(chosen).then(reader(*map(pl.field, names)).cast(dtype))
+    return (
+        given.struct.with_fields(chosen=condition(*map(pl.field, names)))
+        .struct.with_fields(kept)
+        .struct.with_fields(found=found.otherwise(pl.field("column")))
+        .struct.field("found")
+    )
 
 
 def _frame(parts: Sequence[pl.Series]) -> pl.DataFrame:

@@ -4,12 +4,10 @@ Every function takes an expression of the raw text and returns an expression. Fe
 of this, so each looks only into those that hold its words.
 """
 
-from typing import Any
-
 import polars as pl
 
 from bouncekit import rules as knowledge
-from bouncekit.batches import Reader, only
+from bouncekit.batches import Reader, by_value, only
 from bouncekit.reply import LONGEST_TEXT
 from bouncekit.schema import Listed
 
@@ -148,7 +146,7 @@ def _stated_limit(text: pl.Expr) -> pl.Expr:
     stated = text.str.extract(_SIZE_LIMIT).str.replace_all(r"[.,']([0-9]{3})", "$1")
     number = stated.str.extract(r"([0-9]+(?:[.,][0-9]+)?)").str.replace(",", ".", literal=True)
     unit = stated.str.extract(r"(?i)[0-9]\s?-?([kmgкмг])").str.to_lowercase()
-    size = number.cast(pl.Float64) * _by_value(unit, _BYTES_PER).fill_null(1)
+    size = number.cast(pl.Float64) * by_value(unit, _BYTES_PER).fill_null(1)
     return size.cast(pl.Int64, strict=False)
 
 
@@ -183,7 +181,7 @@ def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
     """
     known = knowledge.blocklists()
     name = blocklist.cast(pl.String)
-    kind = _by_value(name, {name: entry["lists"] for name, entry in known.items()})
+    kind = by_value(name, {name: entry["lists"] for name, entry in known.items()})
     said = (
         pl.when(_says(wording, reply, name, also)).then(pl.lit(also))
         for also, wording in _SAYS_LISTED.items()
@@ -227,12 +225,6 @@ def blocklists() -> pl.DataFrame:
             "words": pl.List(pl.String),
         },
     )
-
-
-def _by_value(key: pl.Expr, values: dict[str, Any]) -> pl.Expr:
-    """Do what `replace_strict` does, which holds all rows of a stream in memory: for few values."""
-    keys = {value: [k for k, v in values.items() if v == value] for value in values.values()}
-    return pl.coalesce(pl.when(key.is_in(of)).then(pl.lit(value)) for value, of in keys.items())
 
 
 def _where(pattern: str, reply: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 import polars as pl
 
 from bouncekit import rules as knowledge
-from bouncekit.batches import by_batch, only
+from bouncekit.batches import by_batch, is_portable, only
 
 # What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
 _EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
@@ -35,23 +35,30 @@ class Names:
         return only(
             [text.str.to_lowercase()],
             lambda text: text.str.contains(self.anywhere),
-            lambda text: by_batch(text, self._first, pl.String()),
+            self._first if is_portable() else self._first_met,
             pl.String(),
         )
 
-    def _first(self, texts: pl.Series) -> pl.Series:
+    def _first_met(self, text: pl.Expr) -> pl.Expr:
         # Each word has many beginnings, and few words are met.
-        met = set(texts.str.extract_many(self.words, overlapping=True).explode())
+        def read(texts: pl.Series) -> pl.Series:
+            met = set(texts.str.extract_many(self.words, overlapping=True).explode())
+            few = {name: [*filter(met.__contains__, words)] for name, words in self.entries.items()}
+            return texts.to_frame("text").select(Names(few)._first(pl.col("text"))).to_series()
+
+        return by_batch(text, read, pl.String())
+
+    def _first(self, text: pl.Expr) -> pl.Expr:
         beginnings = {
             edge + word: name
             for name, entry in self.entries.items()
             for word in entry
-            if word in met
             for edge in (_EDGES if word[0].isalnum() else ("",))
         }
-        first = knowledge.first_of(pl.lit(" ") + pl.col("text"), list(beginnings))
-        place = texts.to_frame("text").select(first).to_series()
-        return pl.Series(list(beginnings.values()), dtype=pl.String).gather(place)
+        place = knowledge.first_of(pl.lit(" ") + text, list(beginnings))
+        # Within a struct, `gather` is not done by the batch.
+        named = pl.Series(list(beginnings.values()), dtype=pl.String)
+        return pl.lit(named).implode().list.get(place)
 
 
 @cache

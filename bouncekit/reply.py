@@ -8,6 +8,7 @@ Those that end in `_of` take a `wording`, so that what many replies have in comm
 
 import polars as pl
 
+from bouncekit.batches import by_value
 from bouncekit.escapes import unescaped
 
 # Longer texts are bounce mails pasted whole; the reason stands in their first few thousand signs.
@@ -317,7 +318,7 @@ def retry_after_of(text: pl.Expr) -> pl.Expr:
     hours, minutes, seconds, number, more = (
         pl.field(group).cast(pl.Int64) for group in ("1", "2", "3", "4", "6")
     )
-    unit = pl.field("5").str.head(1).replace_strict(_SECONDS_PER, default=None)
+    unit = by_value(pl.field("5").str.head(1), _SECONDS_PER)
     clock = hours * 3600 + minutes * 60 + seconds
     spoken = number * unit + more.fill_null(0)
     delay = said.struct.with_fields(delay=pl.coalesce(clock, spoken)).struct.field("delay")

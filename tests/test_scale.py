@@ -21,6 +21,7 @@ from bouncekit.errors import BouncekitError
 from bouncekit.history import by_mailing, events, last_event
 from bouncekit.policy import decide
 from bouncekit.presets import presets
+from bouncekit.rules import builtin
 from bouncekit.strikes import weight
 
 SOME_POLICIES = ("article", "careful", "mailman3", "sympa", "powermta_categories")
@@ -95,10 +96,59 @@ def nodes(lazy: pl.LazyFrame) -> set[str]:
     return set(re.findall(r'label="([a-z-]+)', graph))
 
 
-def test_classify_keeps_no_rows_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("portable", [False, True])
+def test_classify_keeps_no_rows_back(portable: bool, tmp_path: Path) -> None:
     large_list().write_parquet(tmp_path / "bounces.parquet")
     scan = pl.scan_parquet(tmp_path / "bounces.parquet")
-    assert nodes(classify(scan)) == {"multi-scan", "select", "with-columns"}
+    assert nodes(classify(scan, portable=portable)) == {"multi-scan", "select", "with-columns"}
+
+
+def many_replies() -> pl.DataFrame:
+    """Give replies of all kinds: those that each phrase must win, as bounces and deliveries."""
+    replies = [phrase.example for phrase in builtin().phrases]
+    aside = [
+        "250 2.0.0 Ok: queued as 4XyzAB12cd",
+        "552 5.3.4 message size 18876259 exceeds size limit 10240000 of mx.example.org",
+        "554 5.7.1 Client host [192.0.2.7] blocked using zen.spamhaus.org",
+        "450 4.2.0 Greylisted, try again in 300 seconds",
+        "550 Postfach &uuml;berf=C3=BCllt",
+        "=?utf-8?B?NTUwIHVzZXIgdW5rbm93bg==?=",
+        "550-5.1.1 The email account that you tried to reach does not exist. gsmtp",
+        "",
+        None,
+    ]
+    row = pl.int_range(pl.len())
+    return pl.DataFrame({"reply": [*replies, *aside]}, schema={"reply": pl.String}).with_columns(
+        event=pl.lit(pl.Series(["bounce", "deferral", "delivery", None])).gather(row // 5 % 4),
+        recipient=pl.format(
+            "ann@{}", pl.lit(pl.Series(["gmail.com", "example.org"])).gather(row % 2)
+        ),
+        remote_mta=pl.when(row % 3 == 0).then(pl.lit("mx1.hotmail.example")),
+        source_class=pl.when(row % 7 == 0).then(pl.lit("ses:Permanent/General")),
+    )
+
+
+@pytest.mark.parametrize("frame", [large_list(), many_replies()], ids=["list", "replies"])
+def test_a_portable_plan_gives_the_same_rows(frame: pl.DataFrame) -> None:
+    assert_frame_equal(classify(frame, portable=True), classify(frame))
+
+
+WITHOUT_BOUNCEKIT = """
+import sys
+sys.modules["bouncekit"] = None
+import polars as pl
+pl.LazyFrame.deserialize(sys.argv[1]).sink_parquet(sys.argv[2])
+"""
+
+
+def test_a_portable_plan_runs_where_no_bouncekit_is(tmp_path: Path) -> None:
+    large_list().write_parquet(tmp_path / "bounces.parquet")
+    plan = classify(pl.scan_parquet(tmp_path / "bounces.parquet"), portable=True)
+    assert "python" not in plan.explain(optimized=False).lower()
+    plan.serialize(tmp_path / "plan")
+    asked = [sys.executable, "-c", WITHOUT_BOUNCEKIT, tmp_path / "plan", tmp_path / "out.parquet"]
+    subprocess.run([*map(str, asked)], check=True)
+    assert_frame_equal(pl.read_parquet(tmp_path / "out.parquet"), classify(large_list()))
 
 
 NEW_WORDINGS = """

@@ -79,6 +79,11 @@ class Rules:
         rows = self.evidence.with_row_index("number").filter(pl.col("kind") == kind)
         return dict(zip(rows["key"], rows["number"], strict=True))
 
+    @cached_property
+    def phrase_keys(self) -> list[str]:
+        """The key of each phrase, in order of precedence: its place is its number."""
+        return self.evidence.filter(pl.col("kind") == "phrase")["key"].to_list()
+
     def phrase_in(self, texts: pl.Series) -> pl.Series:
         """Give the number of the phrase that wins in each text, made by `reply.words` (UInt32)."""
         # To build an automaton of all phrases takes longer than to search a thousand texts, and
