@@ -34,7 +34,7 @@ data: $(READY)  ## the sample data anew; the same bytes each time
 clean:
 	rm -rf .venv report build dist
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt _bouncekit.py  # the last is copied, even if editable
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"

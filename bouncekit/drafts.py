@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from platform import node
 from secrets import token_hex
+from typing import BinaryIO
 
 from bouncekit.errors import BouncekitError
 from bouncekit.files import refuse_bytes
@@ -18,6 +20,8 @@ from bouncekit.files import refuse_bytes
 _HERE = re.sub(r"[^\w.]", "_", node()) or "here"
 _RUN = token_hex(4)  # in a container each run may have the same number of process
 _NUMBERS = count()
+_OPEN_STREAM = re.compile(r"/dev/(?:fd/(?P<number>[0-9]{1,4})|(?P<name>stdout|stderr))")
+_NUMBER_OF = {"stdout": 1, "stderr": 2}
 _AT_FOLDER, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 
 
@@ -29,10 +33,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     is replaced keeps its rights. Raises BouncekitError where the file cannot be written.
     """
     refuse_bytes(Path(path))
-    if is_stream(Path(path)):  # by this name: the end of a link such as /dev/stdout may have none
+    if is_stream(Path(path)):
         with scratch() as folder, _told(Path(path)):
             yield folder / Path(path).name
-            Path(path).write_bytes((folder / Path(path).name).read_bytes())
+            with _opened(Path(path)) as stream:
+                stream.write((folder / Path(path).name).read_bytes())
         return
     target = Path(os.path.realpath(path))
     draft = _begun(target, Path(path))
@@ -47,8 +52,18 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def is_stream(path: Path) -> bool:
-    """True for a device or a pipe."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """True for a device or a pipe, and for the name of a stream that is open: /dev/stdout."""
+    is_open = _OPEN_STREAM.fullmatch(str(path)) is not None
+    return path.exists() and not path.is_dir() and (is_open or not path.is_file())
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a stream to write on where it is: to open `> list.csv` anew would begin it again."""
+    named = _OPEN_STREAM.fullmatch(str(path))
+    if named is None:
+        return path.open("wb")
+    sys.stdout.flush()
+    return os.fdopen(os.dup(int(named["number"] or _NUMBER_OF[named["name"]])), "wb")
 
 
 @contextmanager

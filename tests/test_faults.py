@@ -385,6 +385,20 @@ def test_a_list_goes_down_a_pipe_with_nothing_beside_it(export: Path, tmp_path: 
     assert not manifest_of("/dev/stdout").exists()
 
 
+@pytest.mark.parametrize("stream", ["/dev/stdout", "/dev/fd/1"])
+def test_a_list_goes_where_a_shell_leads_it(stream: str, export: Path, tmp_path: Path) -> None:
+    """The file that stdout is led to has what others wrote before and after."""
+    if not Path(stream).exists():
+        pytest.skip(f"there is no {stream}")
+    file, led = tmp_path / "remove.csv", tmp_path / "led.csv"
+    assert bouncekit("decide", export, "-o", file, "--force").returncode == 0
+    decide = f"{sys.executable} -m bouncekit decide {export} -o {stream} --force 2>/dev/null"
+    shell = f"{{ echo before; {decide}; echo after; }} > {led}"
+    subprocess.run(["sh", "-c", shell], check=True)
+    assert led.read_text("utf-8") == f"before\n{file.read_text('utf-8')}after\n"
+    assert [*tmp_path.glob("*.json")] == [manifest_of(file)]
+
+
 CUT = """
 import os, sys
 from pathlib import Path
