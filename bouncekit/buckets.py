@@ -27,7 +27,9 @@ def in_parts(frame: pl.LazyFrame) -> Iterator[list[pl.LazyFrame]]:
     with scratch() as folder:
         key = {"bucket": pl.col("recipient").hash() % FILES}
         files = pl.PartitionBy(folder, key=key, include_key=False)
-        frame.sink_parquet(files, compression="lz4", row_group_size=GROUP, mkdir=True)
+        frame.sink_parquet(
+            files, compression="lz4", statistics=False, row_group_size=GROUP, mkdir=True
+        )
         sizes = {file: _rows(file) for file in sorted(folder.rglob("*.parquet"))}
         empty = pl.LazyFrame(schema=schema)
         yield [_scan(files) for files in _grouped(sizes)] or [empty]
