@@ -2,37 +2,72 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
 from bouncekit.drafts import scratch
+from bouncekit.read.streams import in_batches
 
-# Files that the rows are spread over. A part is as many of them as hold no more than these rows:
-# some 400 bytes each while they are counted.
+# A list of no more bytes stays in memory.
+HELD = 320_000_000
+# Rows that are worked on at a time.
+BATCH = 100_000
+# Files that the rows of others are spread over. A part is as many of them as hold no more than
+# these rows: some 400 bytes each while they are counted.
 FILES = 96
 ROWS = 700_000
 # Rows of each file that wait in memory to be written.
 GROUP = 10_000
+
+_HASH = pl.col("recipient").hash()
 
 
 @contextmanager
 def in_parts(frame: pl.LazyFrame) -> Iterator[list[pl.LazyFrame]]:
     """Give the rows of a lazy frame as parts that share no recipient, each small enough to count.
 
-    The frame is run through once, into files of a temporary folder (TMPDIR says where) that are
-    deleted in the end, come what may.
+    The frame is run through once. What is too much for memory goes into files of a temporary
+    folder (TMPDIR says where) that are deleted in the end, come what may.
     """
     schema = frame.collect_schema()
+    batches = frame.collect_batches(chunk_size=BATCH, maintain_order=False, engine="streaming")
+    held, size = [pl.DataFrame(schema=schema)], 0.0
+    while size <= HELD:
+        batch = next(batches, None)
+        if batch is None:
+            yield _split(_together(held))
+            return
+        held.append(batch)
+        size += batch.estimated_size()
     with scratch() as folder:
-        key = {"bucket": pl.col("recipient").hash() % FILES}
-        files = pl.PartitionBy(folder, key=key, include_key=False)
-        frame.sink_parquet(
+        files = pl.PartitionBy(folder, key={"bucket": _HASH % FILES}, include_key=False)
+        rows = in_batches(lambda: chain(_let_go(held), batches), schema, "rows")
+        rows.sink_parquet(
             files, compression="lz4", statistics=False, row_group_size=GROUP, mkdir=True
         )
         sizes = {file: _rows(file) for file in sorted(folder.rglob("*.parquet"))}
-        empty = pl.LazyFrame(schema=schema)
-        yield [_scan(files) for files in _grouped(sizes)] or [empty]
+        yield [_scan(files) for files in _grouped(sizes)]
+
+
+def _together(held: list[pl.DataFrame]) -> pl.DataFrame:
+    rows = pl.concat(held)
+    held.clear()
+    return rows
+
+
+def _split(rows: pl.DataFrame) -> list[pl.LazyFrame]:
+    number = -(-rows.height // ROWS)
+    if number <= 1:
+        return [rows.lazy()]
+    parts = rows.with_columns(bucket=_HASH % number).partition_by("bucket", include_key=False)
+    return [part.lazy() for part in parts]
+
+
+def _let_go(held: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    while held:
+        yield held.pop()
 
 
 def _rows(file: Path) -> int:
