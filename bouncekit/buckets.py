@@ -11,12 +11,12 @@ from bouncekit.drafts import scratch
 from bouncekit.read.streams import in_batches
 
 # A list of no more bytes stays in memory.
-HELD = 320_000_000
+HELD = 256_000_000
 # Rows that are worked on at a time.
 BATCH = 100_000
 # Files that the rows of others are spread over. A part is as many of them as hold no more than
 # these rows: some 400 bytes each while they are counted.
-FILES = 96
+FILES = 112
 ROWS = 700_000
 # Rows of each file that wait in memory to be written.
 GROUP = 10_000

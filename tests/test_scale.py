@@ -37,11 +37,13 @@ def test_classify_gives_the_same_rows_eager_lazy_and_streaming() -> None:
     assert_frame_equal(pl.concat(classify(part) for part in frame.iter_slices(97)), eager)
 
 
+@pytest.mark.parametrize("held", [0, buckets.HELD], ids=["on disk", "in memory"])
 @pytest.mark.parametrize("merged", [1, tallies.MERGED])
 @pytest.mark.parametrize("policy", SOME_POLICIES)
 def test_decide_gives_the_same_rows_on_a_frame_and_on_its_parts(
-    policy: str, merged: int, monkeypatch: pytest.MonkeyPatch
+    policy: str, merged: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(buckets, "HELD", held)
     monkeypatch.setattr(buckets, "ROWS", 200)
     monkeypatch.setattr(tallies, "MERGED", merged)
     frame = classify(large_list())
@@ -73,7 +75,12 @@ def test_alerts_are_the_same_on_a_frame_and_on_its_parts(
         assert_frame_equal(alerts_in(tallies.over(*parts, as_of=last_event(frame))), whole)
 
 
-def test_parts_hold_every_row_once_and_share_no_recipient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", [0, 30_000, buckets.HELD])
+def test_parts_hold_every_row_once_and_share_no_recipient(
+    held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "HELD", held)
+    monkeypatch.setattr(buckets, "BATCH", 100)
     monkeypatch.setattr(buckets, "ROWS", 200)
     frame = large_list()
     with buckets.in_parts(frame.lazy()) as parts:
