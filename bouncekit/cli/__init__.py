@@ -174,6 +174,7 @@ def decide(
         parts = kept.enter_context(classified_parts(bounces))
         bounces = pl.concat(parts)
         day = in_utc(as_of) or last_event(bounces)
+        to_mend = problems(alerts_in(over(*parts, as_of=day)))  # before decisions fill the memory
         with progress_of("addresses decided") as progress:
             decisions = decide_parts(parts, chosen, day, guard, keep=brief(to, progress))
         run = run_facts(
@@ -202,7 +203,7 @@ def decide(
         tell(f"Wrote the removal list to {output}.")
         if returning is not None:
             tell(f"Wrote {count_of(returning, 'address', 'addresses')} to bring back to {back}.")
-        warn_of(decisions, problems(alerts_in(over(*parts, as_of=day))))
+        warn_of(decisions, to_mend)
 
 
 @app.command()
