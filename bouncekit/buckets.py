@@ -1,4 +1,4 @@
-"""Lists larger than memory: their rows lie on disk by recipient, and are taken part by part."""
+"""Lists in parts that share no recipient: in memory, or on disk where they are larger than that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,7 @@ from bouncekit.read.streams import in_batches
 
 # A list of no more bytes stays in memory.
 HELD = 256_000_000
-# Rows that are worked on at a time.
-BATCH = 100_000
+BATCH = 100_000  # rows taken from the list at a time
 # Files that the rows of others are spread over. A part is as many of them as hold no more than
 # these rows: some 400 bytes each while they are counted.
 FILES = 112

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from bouncekit.errors import BouncekitError
-from bouncekit.read import load, read, scan
+from bouncekit.read import cells, load, read, scan
+from bouncekit.read.containers import decodes
 from bouncekit.read.guess import guess
 from bouncekit.read.layouts import layouts
 from bouncekit.read.times import instant, typed_forms, usual_time
@@ -374,6 +375,29 @@ def test_times_without_a_zone_are_in_the_zone_the_user_names(tmp_path: Path) -> 
     rows = "ann@example.org,550,2024-07-01 12:00:00\nann@example.org,550,2024-07-01T12:00:00Z\n"
     frame = read(put(tmp_path, "t.csv", "email,reason,date\n" + rows), tz="Europe/Berlin")
     assert frame["time"].dt.hour().to_list() == [10, 12]
+
+
+PIECES = [*map(str.encode, "a\nä€😀"), b"\xc3", b"\xa4", b"\xe2\x82", b"\xf0"]
+
+
+@settings(max_examples=500)
+@given(octets=st.lists(st.sampled_from(PIECES)).map(b"".join), size=st.integers(1, 5))
+def test_a_text_is_utf8_wherever_its_pieces_are_cut(octets: bytes, size: int) -> None:
+    cut = (octets[at : at + size] for at in range(0, len(octets), size))
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        assert not decodes(cut)
+    else:
+        assert decodes(cut)
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\xa0", "\u3000", "\u2003"])
+@pytest.mark.parametrize("cell", ["{0}june{0}", "{0}june", "june{0}", "{0}жара{0}", "{0}", ""])
+def test_a_cell_is_freed_of_every_kind_of_space(cell: str, space: str) -> None:
+    text = cell.format(space)
+    assert pl.select(cells.text(pl.lit(text))).item() == (text.strip() or None)
+    assert pl.select(cells.written(pl.lit(text))).item() == (text if text.strip() else None)
 
 
 cell = st.text(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,19 +111,24 @@ def _is_utf8(path: Path, packing: str) -> bool:
 
     Raises BouncekitError where a line is too long, or the text unpacks to too much of it.
     """
+    return decodes(bounded(path, bool(packing), packed_chunks(path, packing)))
+
+
+def decodes(pieces: Iterable[bytes]) -> bool:
+    """True where pieces are UTF-8 together, wherever they were cut."""
     held = b""
-    for chunk in bounded(path, bool(packing), packed_chunks(path, packing)):
-        if not held and chunk.isascii():
+    for piece in pieces:
+        if not held and piece.isascii():
             continue
-        octets = held + chunk
+        octets = held + piece
         cut = LAST_CHARACTER.search(octets, len(octets) - 3)
         held = cut[0] if cut else b""
-        if not _decodes(octets[: len(octets) - len(held)]):
+        if not _is_whole(octets[: len(octets) - len(held)]):
             return False
-    return _decodes(held)
+    return _is_whole(held)
 
 
-def _decodes(octets: bytes) -> bool:
+def _is_whole(octets: bytes) -> bool:
     """True for UTF-8, looked at by Polars: Python takes ten times as long."""
     try:
         pl.Series([octets], dtype=pl.Binary).cast(pl.String)
