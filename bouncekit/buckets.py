@@ -12,7 +12,6 @@ from bouncekit.read.streams import in_batches
 
 # A list of no more bytes stays in memory.
 HELD = 256_000_000
-BATCH = 100_000  # rows taken from the list at a time
 # Files that the rows of others are spread over. A part is as many of them as hold no more than
 # these rows: some 400 bytes each while they are counted.
 FILES = 112
@@ -31,7 +30,7 @@ def in_parts(frame: pl.LazyFrame) -> Iterator[list[pl.LazyFrame]]:
     folder (TMPDIR says where) that are deleted in the end, come what may.
     """
     schema = frame.collect_schema()
-    batches = frame.collect_batches(chunk_size=BATCH, maintain_order=False, engine="streaming")
+    batches = frame.collect_batches(maintain_order=False, engine="streaming")
     held, size = [pl.DataFrame(schema=schema)], 0.0
     while size <= HELD:
         batch = next(batches, None)

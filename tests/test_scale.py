@@ -80,7 +80,6 @@ def test_parts_hold_every_row_once_and_share_no_recipient(
     held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(buckets, "HELD", held)
-    monkeypatch.setattr(buckets, "BATCH", 100)
     monkeypatch.setattr(buckets, "ROWS", 200)
     frame = large_list()
     with buckets.in_parts(frame.lazy()) as parts:
