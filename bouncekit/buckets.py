@@ -35,7 +35,7 @@ def in_parts(frame: pl.LazyFrame) -> Iterator[list[pl.LazyFrame]]:
     while size <= HELD:
         batch = next(batches, None)
         if batch is None:
-            yield _split(_together(held))
+            yield _split(_emptied(held))
             return
         held.append(batch)
         size += batch.estimated_size()
@@ -49,7 +49,8 @@ def in_parts(frame: pl.LazyFrame) -> Iterator[list[pl.LazyFrame]]:
         yield [_scan(files) for files in _grouped(sizes)]
 
 
-def _together(held: list[pl.DataFrame]) -> pl.DataFrame:
+def _emptied(held: list[pl.DataFrame]) -> pl.DataFrame:
+    """All rows of a list of frames, which holds none of them any longer."""
     rows = pl.concat(held)
     held.clear()
     return rows
