@@ -100,7 +100,7 @@ def _faults(told: pl.LazyFrame) -> pl.LazyFrame:
 def _mailings(lists: pl.DataFrame) -> Tally:
     """Give in which mailings each fault was met."""
     return Tally(
-        lambda told: keyed(_faults(told), lists.lazy()).select(*_BY, "mailing_key").unique(),
+        lambda told: keyed(_faults(told), lists).select(*_BY, "mailing_key").unique(),
         keys=(*_BY, "mailing_key"),
         columns=(*_OF_FAULTS, "mailing", "message_id"),
     )

@@ -21,20 +21,20 @@ def because(policy: Policy) -> pl.Expr:
         _missing(policy),
     )
     over = pl.format(" Its pause ended on {}: try again.", _day("until"))
-    verdict, facts = pl.col("verdict"), _facts()
-    of_bounces = (
+    verdict = pl.col("verdict")
+    follows = (
         pl.when(verdict == "remove")
-        .then(facts)
+        .then(pl.lit(""))
         .when(verdict == "hold")
-        .then(facts + outage)
+        .then(outage)
         .when(verdict == "pause")
-        .then(facts + points + _skip(policy))
+        .then(points + _skip(policy))
         .when("is_over")
-        .then(facts + points + over)
+        .then(points + over)
         .when(pl.col("strikes") > 0)
-        .then(facts + points)
-        .otherwise(_why_blameless(policy))
+        .then(points)
     )
+    of_bounces = pl.coalesce(_facts() + follows, _why_blameless(policy))
     return (
         pl.when(pl.col("complaints") > 0).then(_complaint(policy, of_bounces)).otherwise(of_bounces)
     )
@@ -168,7 +168,7 @@ def _number(column: str) -> pl.Expr:
 
 
 def _day(column: str) -> pl.Expr:
-    return pl.col(column).dt.strftime("%Y-%m-%d")
+    return pl.col(column).dt.date().cast(pl.String)
 
 
 def _minute(column: str) -> pl.Expr:

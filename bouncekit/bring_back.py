@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.history import DOMAIN, events
+from bouncekit.history import events
 from bouncekit.incidents import BLAMED_IN_OUTAGES, PROVIDER, outage_windows
 
 
@@ -42,7 +42,7 @@ def bring_back(
     else:
         window = pl.lit(_utc(start)).alias("start"), pl.lit(_utc(end)).alias("end")
         inside = bounced.with_columns(*window)
-    named = pl.any_horizontal(DOMAIN.eq(domain.lower()), _lower("provider") == domain.lower())
+    named = pl.any_horizontal(pl.col("_domain", "provider").str.to_lowercase() == domain.lower())
     inside = (
         inside.filter(pl.col("time").is_between("start", "end", closed="left"))
         .filter(named if domain else pl.lit(True))

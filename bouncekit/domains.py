@@ -36,7 +36,7 @@ def domains(
     told = events(frame, as_of or last_event(frame))
     history = by_mailing(told, FAILED_FOR_GOOD.cast(pl.Float64)).with_columns(domain=DOMAIN)
     if by == "provider":
-        known = receivers_of(told.with_columns(domain=DOMAIN))
+        known = receivers_of(told.with_columns(domain="_domain"))
         history = history.join(known, on="domain", how="left").with_columns(domain="receiver")
     bounced, time, recipient = pl.col("bounced"), pl.col("time"), pl.col("recipient")
     failed = bounced & (pl.col("weight") > 0)
@@ -91,7 +91,7 @@ def faults_by_provider(frame: pl.DataFrame | pl.LazyFrame, most: int = 9) -> pl.
     Columns: provider (String), week (Date, its Monday), fault, events (UInt32). Sorted by provider,
     the one with most events first, then week and fault.
     """
-    told = events(frame).with_columns(domain=DOMAIN)
+    told = events(frame).with_columns(domain="_domain")
     counts = (
         failures(told)
         .join(receivers_of(told), on="domain")

@@ -1,9 +1,11 @@
 """What happened to each address, mailing by mailing: the strikes that everything later counts."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import polars as pl
 
+from bouncekit.batches import looked_up
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import BOUNCES, CLASSIFICATION
 from bouncekit.sent import without_unmatched
@@ -37,6 +39,8 @@ EVIDENCE = (
     "reply",
     "provider",
 )
+# In the order in which one of several bounces is chosen.
+_OF_BOUNCE = ("category", "time", *EVIDENCE)
 
 
 def events(
@@ -54,21 +58,22 @@ def events(
     classified.
     """
     known = told(frame, as_of)
-    return keyed(known, list_names(sendings(known)) if lists is None else lists.lazy())
+    if lists is None:
+        lists = list_names(sendings(known)).collect(engine="streaming")
+    return keyed(known, lists)
 
 
-def keyed(told: pl.LazyFrame, lists: pl.LazyFrame) -> pl.LazyFrame:
+def keyed(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
     """Add to events their `mailing_key`, by the `list_names` of the whole frame."""
-    day = pl.col("time").dt.date().cast(pl.String)
-    return (
-        told.join(lists.with_columns(is_list=True), on="mailing", how="left")
-        .with_columns(mailing_key=pl.coalesce(_mailing_key(day), "message_id", pl.lit("unknown")))
-        .drop("is_list")
-    )
+    key = _mailing_key(pl.col("time").dt.date().cast(pl.String), lists)
+    return told.with_columns(mailing_key=pl.coalesce(key, "message_id", pl.lit("unknown")))
 
 
 def told(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> pl.LazyFrame:
-    """Give the `events` without their `mailing_key`, which needs a look at all of them."""
+    """Give the `events` without their `mailing_key`, which needs a look at all of them.
+
+    Adds `_domain`, the recipient's; who counts the same events again and again adds it once.
+    """
     lazy = frame.lazy()
     names = lazy.collect_schema().names()
     if "recipient" not in names:
@@ -79,6 +84,7 @@ def told(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> p
         raise BouncekitError("The frame is not classified yet; call bk.classify() on it first.")
     columns = BOUNCES | CLASSIFICATION
     absent = {name: dtype for name, dtype in columns.items() if name not in names}
+    lazy = lazy if "_domain" in names else lazy.with_columns(_domain=DOMAIN)
     if "event" in absent:
         absent.pop("event")
         lazy = lazy.with_columns(event=pl.lit("bounce", BOUNCES["event"]))
@@ -118,20 +124,19 @@ def list_names(sendings: pl.LazyFrame) -> pl.LazyFrame:
 
 def usual_gap(sendings: pl.LazyFrame) -> pl.LazyFrame:
     """Give the median distance of two mailings of a list: a row, gap (Duration)."""
-    day = pl.col("day").cast(pl.String)
-    names = list_names(sendings).with_columns(is_list=True)
+    key = _mailing_key(pl.col("day").cast(pl.String), list_names(sendings).collect())
     gap = pl.col("start").diff().filter(pl.col("start").diff() >= pl.duration(hours=12)).median()
     return (
-        sendings.join(names, on="mailing", how="left")
-        .group_by(_mailing_key(day))
+        sendings.group_by(key)
         .agg(start=pl.col("first").min())
         .sort("start")
         .select(gap=gap.fill_null(pl.duration(days=USUAL_GAP_DAYS)))
     )
 
 
-def _mailing_key(day: pl.Expr) -> pl.Expr:
-    of_list = pl.when("is_list").then(pl.format("{} {}", "mailing", day))
+def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
+    is_list = pl.col("mailing").is_in(lists["mailing"].implode())
+    of_list = pl.when(is_list).then(pl.format("{} {}", "mailing", day))
     return pl.coalesce(of_list, "mailing", day)
 
 
@@ -149,9 +154,7 @@ def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     return newest
 
 
-def by_mailing(
-    events: pl.LazyFrame, weight: pl.Expr | None = None, outcome: pl.LazyFrame | None = None
-) -> pl.LazyFrame:
+def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFrame:
     """Give a row per recipient and mailing, whatever the number and order of its events.
 
     Retries, deferrals, delay notices and duplicates of one message are one row. A bounce stands
@@ -164,45 +167,45 @@ def by_mailing(
     (Boolean), last_delivery, last_taken (of a delivery that was not bounced later),
     last_engagement, last_alive (the later of these two), last_complaint (Datetime), and of the
     bounce that counts: weight (Float64), category and `EVIDENCE`.
-
-    Who weighs the same events in several ways finds once what no weight changes, the `outcomes`,
-    and gives it as `outcome`; of the events only the bounces are then looked at.
     """
-    outcome = outcomes(events) if outcome is None else outcome
-    counting = _counting_bounces(events, outcome, pl.lit(0.0) if weight is None else weight)
-    bounced = pl.col("bounced")
-    return (
-        outcome.drop("bounces")
-        .join(counting, on=_MAILING, how="left")
-        .with_columns(bounced=pl.col("bounced").fill_null(False))
-        .with_columns(
-            time=pl.when(bounced).then("time").otherwise("last_time"),
-            last_taken=pl.when(~bounced).then("last_delivery"),
-        )
-        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
-        .drop("last_time")
-    )
+    return weighed(outcomes(events), pl.lit(0.0) if weight is None else weight)
 
 
-def outcomes(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Give what became of each recipient's mailings, beside the bounce that counts."""
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of each recipient's mailings, whatever a bounce weighs.
+
+    `mailings` has a row for each, with how many `bounces` it has and the `row` of the first among
+    the `bounces`, whose columns a weight may look at.
+    """
+
+    mailings: pl.DataFrame
+    bounces: pl.DataFrame
+
+
+def outcomes(events: pl.LazyFrame) -> Outcomes:
+    """Give the `Outcomes` of events, which are run through once."""
+    # What is said of a delivery is not looked at, and need not be kept.
+    said = [pl.when(_BOUNCED).then(name).alias(name) for name in _OF_BOUNCE if name != "time"]
+    rows = events.select(*_MAILING, "time", "event", *said).collect(engine="streaming")
     time, event = pl.col("time"), pl.col("event")
     tried = event.is_in(_TRIED)
-    return (
-        events.select(
+    mailings = (
+        rows.select(
             *_MAILING,
             "time",
             sent=pl.when(tried).then(time),
             delivery=pl.when(_DELIVERED).then(time),
             engagement=pl.when(event == "engagement").then(time),
             complaint=pl.when(event == "complaint").then(time),
+            row=pl.when(_BOUNCED).then(_BOUNCED.cum_sum() - 1),
             was_sent=tried,
-            bounces=_BOUNCED,
             delivered=_DELIVERED,
             engaged=event == "engagement",
             complained=event == "complaint",
             dropped=event == "dropped",
         )
+        .lazy()
         .group_by(_MAILING)
         .agg(
             last_time=time.max(),
@@ -210,48 +213,61 @@ def outcomes(events: pl.LazyFrame) -> pl.LazyFrame:
             last_delivery=pl.col("delivery").max(),
             last_engagement=pl.col("engagement").max(),
             last_complaint=pl.col("complaint").max(),
-            bounces=pl.col("bounces").sum(),
+            bounces=pl.col("row").count(),
+            row=pl.col("row").min(),
             **{
                 name: pl.col(name).any()
-                for name in (
-                    "was_sent",
-                    "delivered",
-                    "engaged",
-                    "complained",
-                    "dropped",
-                )
+                for name in ("was_sent", "delivered", "engaged", "complained", "dropped")
             },
         )
+        .collect(engine="streaming")
+    )
+    return Outcomes(mailings, rows.filter(_BOUNCED).drop("event").rechunk())
+
+
+def weighed(seen: Outcomes, weight: pl.Expr) -> pl.LazyFrame:
+    """Give what `by_mailing` does: who weighs the same events in several ways finds them once."""
+    bounces = seen.bounces.with_columns(weight=weight)
+    bounced = pl.col("row").is_not_null()
+    return (
+        seen.mailings.lazy()
+        .with_columns(row=_counting(seen.mailings, bounces))
+        .with_columns(looked_up(pl.col("row"), bounces[name]).alias(name) for name in _OF_BOUNCE)
+        .with_columns(weight=looked_up(pl.col("row"), bounces["weight"]), bounced=bounced)
+        .with_columns(
+            time=pl.when(bounced).then("time").otherwise("last_time"),
+            last_taken=pl.when(~bounced).then("last_delivery"),
+        )
+        .with_columns(last_alive=pl.max_horizontal("last_engagement", "last_taken"))
+        .drop("last_time", "bounces", "row")
     )
 
 
-def _counting_bounces(events: pl.LazyFrame, outcome: pl.LazyFrame, weight: pl.Expr) -> pl.LazyFrame:
-    """Give of each mailing's bounces that stand the one that counts: none where none stands."""
+def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.Series:
+    """Give the row of the bounce that counts in each mailing: null where none stands."""
     taken_back = (pl.col("last_delivery") > pl.col("time")).fill_null(False)
-    order = ("category", "time", *EVIDENCE)
-    bounced = outcome.filter(pl.col("bounces") > 0).select(*_MAILING, "last_delivery", "bounces")
-    standing = (
-        events.filter(_BOUNCED)
-        .select(*_MAILING, *order, weight=weight)
-        .join(bounced, on=_MAILING)
-        .filter(~taken_back)
-    )
     # Most mailings have one bounce, which need not be put in order with others.
+    one = mailings.select("row", "bounces", "last_delivery").with_columns(
+        time=looked_up(pl.col("row"), bounces["time"])
+    )
+    row = one.select(pl.when((pl.col("bounces") == 1) & ~taken_back).then("row")).to_series()
+    several = mailings.lazy().with_row_index("place").filter(pl.col("bounces") > 1)
     first = (
-        standing.filter(pl.col("bounces") > 1)
+        bounces.lazy()
+        .with_row_index("row")
+        .join(several.select(*_MAILING, "place", "last_delivery"), on=_MAILING)
+        .filter(~taken_back)
         .sort(
             "weight",
-            *order,
-            descending=[True, *(name == "time" for name in order)],
+            *_OF_BOUNCE,
+            descending=[True, *(name == "time" for name in _OF_BOUNCE)],
             nulls_last=True,
         )
-        .unique(_MAILING, keep="first", maintain_order=True)
+        .unique("place", keep="first", maintain_order=True)
+        .select("place", "row")
+        .collect(engine="streaming")
     )
-    return (
-        pl.concat([standing.filter(pl.col("bounces") == 1), first])
-        .drop("last_delivery", "bounces")
-        .with_columns(bounced=pl.lit(True))
-    )
+    return row.scatter(first["place"], first["row"])
 
 
 def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:

@@ -7,12 +7,12 @@ from importlib.resources import files
 
 import polars as pl
 
-from bouncekit.history import DOMAIN, events, told
+from bouncekit.history import events, told
 from bouncekit.schema import Time
 from bouncekit.tallies import Gather, Tally, over
 
-# Who answered: the provider where known, else the recipient's domain.
-PROVIDER = pl.coalesce("provider", DOMAIN).alias("provider")
+# Who answered, among events: the provider where known, else the recipient's domain.
+PROVIDER = pl.coalesce("provider", "_domain").alias("provider")
 
 # A host's name without its first part: mx3.mail.example.net -> mail.example.net. No IP address.
 _HOST = r"^(?:[^.\s]+\.)?([^.\s]+\.(?:[^.\s]+\.)*[a-z][^.\s]*?)\.?$"
@@ -206,7 +206,7 @@ def _seen(events: pl.LazyFrame) -> pl.LazyFrame:
         "remote_mta",
         "reply",
         address=pl.col("recipient").hash(),
-        domain=DOMAIN,
+        domain="_domain",
         blamed=_BLAMED,
     )
 
@@ -325,7 +325,9 @@ def _unusual(windows: pl.LazyFrame, span: timedelta) -> pl.LazyFrame:
 
     Columns: provider, start, end, attempts, refused, usual_share.
     """
-    counts = windows.filter(pl.col("span") == span).drop("span").collect().lazy()
+    counts = windows.filter(pl.col("span") == span).drop("span")
+    many = counts.filter(pl.col("refused") >= FEWEST_ADDRESSES).select("provider")
+    counts = counts.join(many, on="provider", how="semi").collect().lazy()
     return (
         counts.join(_usual(counts), on=["provider", "start"])
         .filter(_is_unusual())

@@ -8,7 +8,17 @@ import polars as pl
 
 from bouncekit.because import because
 from bouncekit.buckets import in_parts
-from bouncekit.history import EVIDENCE, by_mailing, events, in_utc, last_event, outcomes, told
+from bouncekit.history import (
+    DOMAIN,
+    EVIDENCE,
+    by_mailing,
+    events,
+    in_utc,
+    last_event,
+    outcomes,
+    told,
+    weighed,
+)
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
@@ -50,9 +60,10 @@ def decide(
     chosen = find_policy(policy)
     if sent is not None:
         frame = match_sent(frame, sent)
+    lean = used(frame.lazy())
     if isinstance(frame, pl.DataFrame):
-        return decide_parts([frame], chosen, as_of, guard)
-    with in_parts(used(frame)) as parts:
+        return decide_parts([lean.collect()], chosen, as_of, guard)
+    with in_parts(lean) as parts:
         return decide_parts(parts, chosen, as_of, guard)
 
 
@@ -71,10 +82,9 @@ def tally(
     whole = whole_of(over(frame, as_of=as_of), as_of, guard)
     known = events(frame, as_of, whole.lists)
     # What no policy changes is found once: it is most of the work.
-    outcome = outcomes(known).collect(engine="streaming").lazy()
-    bounced = known.filter(pl.col("event") == "bounce").collect(engine="streaming").lazy()
+    seen = outcomes(known)
     counts = [
-        _judged(by_mailing(bounced, weight(policy), outcome), policy, whole)
+        _judged(weighed(seen, weight(policy)), policy, whole)
         .group_by("policy", "verdict")
         .agg(recipients=pl.len())
         .sort("verdict")
@@ -86,9 +96,10 @@ def tally(
 
 
 def used(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the columns of a frame that decisions rest on."""
+    """Give the columns of a frame that decisions rest on, and what all counts ask for."""
     told(frame)  # raises if it cannot be counted
-    return frame.select(name for name in frame.collect_schema().names() if name in USED)
+    names = [name for name in frame.collect_schema().names() if name in USED]
+    return frame.select(*names, _domain=DOMAIN)
 
 
 def decide_parts(

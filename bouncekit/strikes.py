@@ -5,7 +5,8 @@ import math
 import polars as pl
 
 from bouncekit import rules as knowledge
-from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER
+from bouncekit.history import DOMAIN
+from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS
 from bouncekit.presets import Policy
 
 _RUN = ["recipient", "run"]
@@ -57,7 +58,7 @@ def counted(
     """
     strikes = (
         bounced.filter(pl.col("weight") > 0)
-        .with_columns(PROVIDER)
+        .with_columns(provider=pl.coalesce("provider", DOMAIN))
         .join(recipients.select("recipient", "last_reset"), on="recipient")
         .filter(after_reset())
         .sort("recipient", "time", "mailing_key")

@@ -38,8 +38,11 @@ class Tally:
     def together(self, counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """Give the counts of the whole list of those of its parts."""
         sums = pl.col(self.sums).cast(pl.Int64)
+        parts = [each.select(*self.keys, sums, *self.firsts, *self.lasts) for each in counts]
+        if len(parts) == 1:
+            return parts[0]
         return (
-            pl.concat(each.select(*self.keys, sums, *self.firsts, *self.lasts) for each in counts)
+            pl.concat(parts)
             .group_by(self.keys)
             .agg(sums.sum(), pl.col(self.firsts).min(), pl.col(self.lasts).max())
         )
