@@ -102,6 +102,7 @@ _BLOCKLIST_HOSTS = {
         ("openspf", "org"),
         ("openspf", "net"),
         ("manitu", "net"),
+        ("junkemailfilter", "com"),
     )
 }
 
@@ -129,6 +130,8 @@ _PROSE = (
     r"(?:to )?(?:reach|contact|send|deliver|write)\b"
 )
 _CODES = r"[2345][0-9][0-9]|[245]\.[0-9]{1,3}\.[0-9]{1,3}"
+# Postfix's name of a client that has none: `from unknown[192.0.2.7]: 550 Command rejected`.
+_NAMELESS = r"\bunknown\["
 # How many, but not OU-001.
 _NUMBER = r"[ (\[#][0-9]+\b"
 # What stands around a reply in logs, ESMTP's own (`MAIL FROM:<...> SIZE=5050`), and the types of
@@ -137,7 +140,7 @@ _PARAMETER = r"\b(?:size|helo|proto|from|to|relay)=\S*|\b(?:dns|rfc822|smtp|utf-
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
 # only inside a word.
 _NOT_A_BLANK = (
-    rf"{_PROSE}|{_PARAMETER}|{_URL}|{_HOST}|\b(?:{_CODES})\b|(?:\b|_)(?:{_FILLERS})(?:\b|_)"
+    rf"{_PROSE}|{_PARAMETER}|{_NAMELESS}|{_URL}|{_HOST}|\b(?:{_CODES})\b|(?:\b|_)(?:{_FILLERS})(?:\b|_)"
     rf"|{_MARKS}|[^\S ]|\p{{Cc}}|\p{{Cf}}|  |\.{{2,}}|(?:^|\s)\.|\.(?:\s|$)|{_NUMBER}"
 )
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.
@@ -147,6 +150,11 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
+# A name that says what its host holds, wherever one is listed: `refused by rbl-plus.example.org`.
+_LIST_HOST = (
+    r"(^|[\s<>(\[\"'])(?:[a-z0-9-]+\.)*(?:[a-z0-9]+-)?(?:rbl|dnsbl|rhsbl|blocklist|blacklist)[0-9]*"
+    r"(?:-[a-z0-9]+)?(?:\.[a-z0-9-]+)+"
+)
 # Postfix says of a greeting that it was a refusal; why, the greeting tells.
 _GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
 # A reply speaks to the sender: what is "yours" is not the recipient's.
@@ -240,6 +248,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
         pl.coalesce(apart, text)
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_GREETING, "$1")
+        .str.replace_all(_LIST_HOST, "$1 dnsbl ")
         .str.replace_all(_UNVERIFIED, " sender verify failed <")
         .str.replace_many(_REWRITTEN, leftmost=True)
         .str.replace_all(_NOISE, " ")
