@@ -78,6 +78,7 @@ _STEPS = (
     "_event",
     "_is_failure",
     "_taken",
+    "_text",
     "_said",
     "_phrase",
     "_by_code",
@@ -85,7 +86,7 @@ _STEPS = (
     "_reading",
 )
 _NO_FAILURE = pl.Series(NO_FAILURE, dtype=Event)
-_REPLY = pl.col("reply")
+_REPLY, _TEXT = pl.col("reply"), pl.col("_text")
 _EVENT, _IS_FAILURE = pl.col("_event"), pl.col("_is_failure")
 
 
@@ -163,6 +164,7 @@ def _classified(lazy: pl.LazyFrame, columns: list[str], rules: Rules) -> pl.Lazy
         .with_columns(_event=pl.col("event").cast(Event, strict=False))
         .with_columns(_is_failure=~_EVENT.is_in(_NO_FAILURE.implode()).fill_null(False))
         .with_columns(_taken=pl.when(~_IS_FAILURE).then(_REPLY).str.extract_groups(_TAKEN))
+        .with_columns(_text=reply_text.readable(_REPLY))
         .with_columns(_said=_said(rules))
         .with_columns(
             _filled("reply_code", columns, _code("reply_code")),
@@ -193,22 +195,22 @@ def _classified(lazy: pl.LazyFrame, columns: list[str], rules: Rules) -> pl.Lazy
     )
 
 
-def _where(condition: pl.Expr, reader: Reader, dtype: pl.DataType) -> pl.Expr:
+def _where(
+    condition: pl.Expr, reader: Reader, dtype: pl.DataType, text: pl.Expr = _REPLY
+) -> pl.Expr:
     """Read something in the replies of some rows only."""
-    return only(
-        [_REPLY, condition], lambda _, chosen: chosen, lambda reply, _: reader(reply), dtype
-    )
+    return only([text, condition], lambda _, chosen: chosen, lambda text, _: reader(text), dtype)
 
 
 def _said(rules: Rules) -> pl.Expr:
     """Give what each text says, as a struct of the fields of `_SAID`; null of what was taken."""
     read = _reader_of_wordings(rules)
 
-    def said(reply: pl.Expr) -> pl.Expr:
-        wording = reply_text.masked(reply)
+    def said(text: pl.Expr) -> pl.Expr:
+        wording = reply_text.masked(text)
         return _read(wording, rules) if is_portable() else by_batch(wording, read, _SAID)
 
-    return _where(pl.col("_taken").struct.field("reply_code").is_null(), said, _SAID)
+    return _where(pl.col("_taken").struct.field("reply_code").is_null(), said, _SAID, _TEXT)
 
 
 def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
@@ -223,7 +225,7 @@ def _reader_of_wordings(rules: Rules) -> Callable[[pl.Series], pl.Series]:
         (said,) = known
         new = wording.unique().join(said, on="wording", how="anti").drop_nulls()
         if new.height:
-            said = pl.concat([said, _read_once(compact(new), rules)])
+            said = pl.concat([said, _read_once(compact(new), rules)], rechunk=True)
             known[0] = said.head(MOST_WORDINGS)
         each = wording.join(said, on="wording", how="left", maintain_order="left")
         return each.select(pl.struct(list(_SAID.to_schema()))).to_series()
@@ -401,13 +403,12 @@ def _provider() -> pl.Expr:
         each_once(pl.col("remote_mta"), named, pl.String()),
         each_once(domain, lambda d: named(d.str.extract("(@[^@]*)$")), pl.String()),
     )
-    return rest(known, [_REPLY], lambda reply: named(reply_text.readable(reply)), pl.String())
+    return rest(known, [_TEXT], named, pl.String())
 
 
 def _blocklist() -> pl.Expr:
     blamed = pl.col("category").is_in(["blocklisted", "bad_reputation"])
-    named = names.blocklists().named
-    return _where(blamed, lambda reply: named(reply_text.readable(reply)), pl.String())
+    return _where(blamed, names.blocklists().named, pl.String(), _TEXT)
 
 
 def _listed() -> pl.Expr:

@@ -223,9 +223,9 @@ def readable(reply: pl.Expr) -> pl.Expr:
     return unescaped(_bounded(reply))
 
 
-def masked(reply: pl.Expr) -> pl.Expr:
-    """Give the `readable` text with `~` for all that belongs to one message or recipient."""
-    return readable(reply).str.replace_all(_OF_ONE_MESSAGE, "~")
+def masked(text: pl.Expr) -> pl.Expr:
+    """Give a `readable` text with `~` for all that belongs to one message or recipient."""
+    return text.str.replace_all(_OF_ONE_MESSAGE, "~")
 
 
 def wording(reply: pl.Expr) -> pl.Expr:
@@ -237,7 +237,7 @@ def wording(reply: pl.Expr) -> pl.Expr:
     >>> pl.select(wording(pl.lit("550 5.1.1 <ann@example.org>: No such user 4XyzAB12cd"))).item()
     '550 5.1.1 <~>: no such user ~'
     """
-    return masked(reply).str.to_lowercase().alias("wording")
+    return masked(readable(reply)).str.to_lowercase().alias("wording")
 
 
 def words_of(text: pl.Expr) -> pl.Expr:

@@ -88,22 +88,26 @@ class Rules:
         """Give the number of the phrase that wins in each text, made by `reply.words` (UInt32)."""
         # To build an automaton of all phrases takes longer than to search a thousand texts, and
         # few phrases can stand in them: those of whose words none is missing.
-        vocabulary = texts.str.split(" ").explode().unique().alias("word").to_frame()
-        missing = self._words.join(vocabulary, on="word", how="anti")["number"].unique()
+        words, of_phrases = self._words
+        said = texts.str.split(" ").explode().cast(words, strict=False).to_physical().drop_nulls()
+        is_said = pl.repeat(False, words.categories.len(), eager=True).scatter(said.unique(), True)
+        missing = of_phrases["number"].filter(~is_said.gather(of_phrases["word"])).unique()
         phrases = self.evidence.lazy().with_row_index("number").filter(pl.col("kind") == "phrase")
         met = phrases.filter(~pl.col("number").is_in(missing.implode())).collect()
         place = texts.to_frame("text").select(first_of(pl.col("text"), met["key"].to_list()))
         return met["number"].gather(place.to_series())
 
     @cached_property
-    def _words(self) -> pl.DataFrame:
-        """Each word of each phrase that has edges."""
-        return (
+    def _words(self) -> tuple[pl.Enum, pl.DataFrame]:
+        """All words, and each word (its number) of each phrase that has edges."""
+        of_phrases = (
             self.evidence.with_row_index("number")
             .filter((pl.col("kind") == "phrase") & pl.col("key").str.starts_with(" "))
             .select("number", word=pl.col("key").str.strip_chars().str.split(" "))
             .explode("word")
         )
+        words = pl.Enum(of_phrases["word"].unique())
+        return words, of_phrases.with_columns(pl.col("word").cast(words).to_physical())
 
 
 @cache
