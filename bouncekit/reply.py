@@ -136,7 +136,7 @@ _NAMELESS = r"\bunknown\["
 _NUMBER = r"[ (\[#][0-9]+\b"
 # What stands around a reply in logs, ESMTP's own (`MAIL FROM:<...> SIZE=5050`), and the types of
 # RFC 3464 (`Remote-MTA: dns; mx.example.org`).
-_PARAMETER = r"\b(?:size|helo|proto|from|to|relay)=\S*|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
+_PARAMETER = r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12])=\S*)|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
 # only inside a word.
 _NOT_A_BLANK = (
@@ -146,8 +146,20 @@ _NOT_A_BLANK = (
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.
 _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
-# What a sending system says around the reply: Cisco puts the name of a code before each quotation.
-_AROUND = {"unknown address error": " ", "e-mail": "email"}
+# What a sending system says around the reply: Cisco puts the name of a code before each quotation,
+# JavaMail a name before any, PHP's Swift a word; Sendmail says of a client what may be.
+_AROUND = {
+    "unknown address error": " ",
+    "e-mail": "email",
+    "invalid addresses;": " ",
+    "'invalid addresses'": " ",
+    'with message "': " ",
+    "(may be forged)": " ",
+}
+# Gmail's own heading and prose above the reply, whatever that says.
+_HEADING = (
+    r"\*\* ?[a-z' ]+ ?\*\*(?s:.{1,1500}?)the response (?:from the remote server )?was:"
+)
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
 # A name that says what its host holds, wherever one is listed: `refused by rbl-plus.example.org`.
@@ -246,6 +258,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
     apart = among_signs.str.replace_all(_AMONG_SIGNS, " ${0} ")
     bare = (
         pl.coalesce(apart, text)
+        .str.replace(_HEADING, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_GREETING, "$1")
         .str.replace_all(_LIST_HOST, "$1 dnsbl ")

@@ -44,9 +44,15 @@ def _may_be_padded(cell: pl.Expr) -> pl.Expr:
 
     To strip all cells copies them, and takes twice the time.
     """
-    octets = cell.cast(pl.Binary).bin
-    begins, ends = (octets.get(at, null_on_oob=True).is_between(*PRINTED) for at in (0, -1))
-    return (cell.str.len_bytes() == 0) | ~(begins & ends)
+    return _may_be_blank(cell) | ~_is_printed(cell, -1)
+
+
+def _may_be_blank(cell: pl.Expr) -> pl.Expr:
+    return (cell.str.len_bytes() == 0) | ~_is_printed(cell, 0)
+
+
+def _is_printed(cell: pl.Expr, at: int) -> pl.Expr:
+    return cell.cast(pl.Binary).bin.get(at, null_on_oob=True).is_between(*PRINTED)
 
 
 def address(cell: pl.Expr) -> pl.Expr:
@@ -144,7 +150,7 @@ def word(cell: pl.Expr) -> pl.Expr:
 
 def written(cell: pl.Expr) -> pl.Expr:
     """A cell as it is; null where it is blank."""
-    return where([cell], _may_be_padded, _unless_blank, pl.String())
+    return where([cell], _may_be_blank, _unless_blank, pl.String())
 
 
 def _unless_blank(cell: pl.Expr) -> pl.Expr:
