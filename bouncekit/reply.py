@@ -146,19 +146,16 @@ _NOT_A_BLANK = (
 # The letters are ASCII by now, or of another alphabet: the ASCII boundary is ten times faster.
 _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
-# What a sending system says around the reply: Cisco puts the name of a code before each quotation,
-# JavaMail a name before any, PHP's Swift a word; Sendmail says of a client what may be.
-_AROUND = {
-    "unknown address error": " ",
-    "e-mail": "email",
-    "invalid addresses;": " ",
-    "'invalid addresses'": " ",
-    'with message "': " ",
-    "(may be forged)": " ",
-}
+# What a sending system says around the reply: Cisco puts the name of a code before each quotation.
+_AROUND = {"unknown address error": " ", "e-mail": "email"}
+# JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
+# name has another address Sendmail says what may be.
+_WRAPPED = (
+    r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
+)
 # Gmail's own heading and prose above the reply, whatever that says.
 _HEADING = (
-    r"\*\* ?[a-z' ]+ ?\*\*(?s:.{1,1500}?)the response (?:from the remote server )?was:"
+    r"\*\*[a-z'\s]+\*\*(?s:.{1,1500}?)the\s+response\s+(?:from\s+the\s+remote\s+server\s+)?was:"
 )
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
@@ -259,6 +256,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
     bare = (
         pl.coalesce(apart, text)
         .str.replace(_HEADING, " ")
+        .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_GREETING, "$1")
         .str.replace_all(_LIST_HOST, "$1 dnsbl ")
