@@ -104,7 +104,7 @@ _BLOCKLIST_HOSTS = {
         ("manitu", "net"),
         ("junkemailfilter", "com"),
     )
-}
+} | dict.fromkeys(("abuseat.org", "njabl.org", "dsbl.org", "ordb.org", "mail-abuse.org"), " dnsbl ")
 
 # Words that carry no cause. Without them "the mailbox of this user is currently full" and
 # "mailbox full" read alike, so that one phrase serves both.
@@ -149,13 +149,16 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
 # JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
-# name has another address Sendmail says what may be.
+# name has another address Sendmail says what may be. PowerMTA says what else it sends. Exim's lines
+# name the way (`R=dkim_lookup T=smtp X=TLS...`).
 _WRAPPED = (
     r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
+    r"|headers\s+of\s+the\s+original\s+message|(?-u:\b)(?:[rthxfpc]|cv|dn|qt|dt)=\S*"
 )
-# Gmail's own heading and prose above the reply, whatever that says.
-_HEADING = (
-    r"\*\*[a-z'\s]+\*\*(?s:.{1,1500}?)the\s+response\s+(?:from\s+the\s+remote\s+server\s+)?was:"
+# Above the reply Gmail says in its own words what it takes it for.
+_PREFACE = (
+    r"(?s)^.*\bthe\s+(?:response|error)\s+"
+    r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:\s*(\S)"
 )
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
@@ -255,7 +258,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
     apart = among_signs.str.replace_all(_AMONG_SIGNS, " ${0} ")
     bare = (
         pl.coalesce(apart, text)
-        .str.replace(_HEADING, " ")
+        .str.replace(_PREFACE, " $1")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_GREETING, "$1")
