@@ -134,9 +134,12 @@ _CODES = r"[2345][0-9][0-9]|[245]\.[0-9]{1,3}\.[0-9]{1,3}"
 _NAMELESS = r"\bunknown\["
 # How many, but not OU-001.
 _NUMBER = r"[ (\[#][0-9]+\b"
-# What stands around a reply in logs, ESMTP's own (`MAIL FROM:<...> SIZE=5050`), and the types of
-# RFC 3464 (`Remote-MTA: dns; mx.example.org`).
-_PARAMETER = r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12])=\S*)|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
+# What stands around a reply in logs (Exim's `R=dkim_lookup T=smtp X=TLS...`, too), ESMTP's own
+# (`MAIL FROM:<...> SIZE=5050`), and the types of RFC 3464 (`Remote-MTA: dns; mx.example.org`).
+_PARAMETER = (
+    r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12]|[rthxfpc]|cv|dn|qt|dt)=\S*)"
+    r"|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
+)
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
 # only inside a word.
 _NOT_A_BLANK = (
@@ -149,11 +152,10 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
 # JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
-# name has another address Sendmail says what may be. PowerMTA says what else it sends. Exim's lines
-# name the way (`R=dkim_lookup T=smtp X=TLS...`).
+# name has another address Sendmail says what may be; PowerMTA says what else it sends.
 _WRAPPED = (
     r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
-    r"|headers\s+of\s+the\s+original\s+message|(?-u:\b)(?:[rthxfpc]|cv|dn|qt|dt)=\S*"
+    r"|headers\s+of\s+the\s+original\s+message"
 )
 # Above the reply Gmail says in its own words what it takes it for.
 _PREFACE = (
