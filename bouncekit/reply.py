@@ -158,6 +158,7 @@ _WRAPPED = (
     r"|headers\s+of\s+the\s+original\s+message"
 )
 # Above the reply Gmail says in its own words what it takes it for.
+_MAY_BE_PREFACE = "was:"
 _PREFACE = (
     r"(?s)^.*\bthe\s+(?:response|error)\s+"
     r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:\s*(\S)"
@@ -165,6 +166,7 @@ _PREFACE = (
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
 # A name that says what its host holds, wherever one is listed: `refused by rbl-plus.example.org`.
+_MAY_BE_LIST = "[bs]l[0-9.-]|list[0-9.-]"
 _LIST_HOST = (
     r"(^|[\s<>(\[\"'])(?:[a-z0-9-]+\.)*(?:[a-z0-9]+-)?(?:rbl|dnsbl|rhsbl|blocklist|blacklist)[0-9]*"
     r"(?:-[a-z0-9]+)?(?:\.[a-z0-9-]+)+"
@@ -256,21 +258,25 @@ def wording(reply: pl.Expr) -> pl.Expr:
 
 def words_of(text: pl.Expr) -> pl.Expr:
     """Do what `words` does with a `wording`."""
-    among_signs = pl.when(text.str.contains(WITHOUT_BLANKS)).then(text)
-    apart = among_signs.str.replace_all(_AMONG_SIGNS, " ${0} ")
+    apart = _replaced(text, WITHOUT_BLANKS, _AMONG_SIGNS, " ${0} ")
+    reply = _replaced(apart, _MAY_BE_PREFACE, _PREFACE, " $1")
     bare = (
-        pl.coalesce(apart, text)
-        .str.replace(_PREFACE, " $1")
+        _replaced(reply, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_GREETING, "$1")
-        .str.replace_all(_LIST_HOST, "$1 dnsbl ")
         .str.replace_all(_UNVERIFIED, " sender verify failed <")
         .str.replace_many(_REWRITTEN, leftmost=True)
         .str.replace_all(_NOISE, " ")
         .str.strip_chars(" ")
     )
     return pl.concat_str(pl.lit(" "), bare, pl.lit(" "))
+
+
+def _replaced(text: pl.Expr, cheap: str, pattern: str, by: str) -> pl.Expr:
+    """Replace a pattern in the texts in which a cheap one is found: few, and it is dear."""
+    few = pl.when(text.str.contains(cheap)).then(text)
+    return pl.coalesce(few.str.replace_all(pattern, by), text)
 
 
 _TEMPLATE = (
