@@ -45,6 +45,8 @@ _BEFORE_RCPT = (
 _SENDER_CODES = ("5.1.7", "4.1.7", "5.1.8", "4.1.8")
 # RFC 4954 §6: login is wanted, too weak, wrong, or needs encryption: they are of who sends.
 _LOGIN_CODES = (530, 534, 535, 538)
+# RFC 3463 §3.6: invalid command arguments. A domain that is one was given with HELO or MAIL FROM.
+_ARGUMENT_CODE = "5.5.4"
 _DISABLED_FOR_NOW = "4.2.1"
 _MEANT_OF_SENDER = {
     "unknown_user": "sender_refused",
@@ -332,17 +334,19 @@ def _readings(rules: Rules) -> pl.DataFrame:
 def _reading(rules: Rules) -> pl.Expr:
     """Number the row of `_readings`: the stage of the session, or a 4yz code, may turn it around.
 
-    Before any recipient was named, and with a code of the sender's address or login, what is said
-    is said of the sender. And "mailbox unavailable", said for now only, is no unknown user
+    Before any recipient was named, and with a code of the sender's address, domain or login, what
+    is said is said of the sender. And "mailbox unavailable", said for now only, is no unknown user
     (RFC 5321 §4.2.3: 450, busy or blocked for the moment), nor is a bare 4.2.1 a mailbox that is
     closed (RFC 3463 §3.3: most say it of one that gets too much).
     """
     evidence, category = pl.col("_evidence"), rules.evidence["category"]
     may_turn = looked_up(evidence, category.is_in(list(_MEANT_OF_SENDER)))
+    is_domain = looked_up(evidence, category == "unknown_domain")
     of_sender = may_turn & (
         pl.col("_said").struct.field("before_rcpt")
         | pl.col("enhanced_code").is_in(_SENDER_CODES)
         | pl.col("reply_code").is_in(_LOGIN_CODES)
+        | (is_domain & (pl.col("enhanced_code") == _ARGUMENT_CODE))
     )
     is_vague = looked_up(evidence, category == "unknown_user") & (
         pl.col("_phrase") >= rules.vague_from

@@ -137,7 +137,7 @@ _NUMBER = r"[ (\[#][0-9]+\b"
 # What stands around a reply in logs (Exim's `R=dkim_lookup T=smtp X=TLS...`, too), ESMTP's own
 # (`MAIL FROM:<...> SIZE=5050`), and the types of RFC 3464 (`Remote-MTA: dns; mx.example.org`).
 _PARAMETER = (
-    r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12]|[rthxfpc]|cv|dn|qt|dt)=\S*)"
+    r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12]|mailer|ctladdr|[rthxfpc]|cv|dn|qt|dt)=\S*)"
     r"|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
 )
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
@@ -152,15 +152,16 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
 # JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
-# name has another address Sendmail says what may be; PowerMTA says what else it sends.
+# name has another address Sendmail says what may be; PowerMTA says what else it sends, Postfix that
+# what was replied holds for all mail to that host.
 _WRAPPED = (
     r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
-    r"|headers\s+of\s+the\s+original\s+message"
+    r"|headers\s+of\s+the\s+original\s+message|delivery\s+temporarily\s+suspended:"
 )
-# Above the reply Gmail says in its own words what it takes it for.
+# Above the reply Gmail and .NET say in their own words what they take it for.
 _MAY_BE_PREFACE = "was:"
 _PREFACE = (
-    r"(?s)^.*\bthe\s+(?:response|error)\s+"
+    r"(?s)^.*\bthe\s+(?:server\s+)?(?:response|error)\s+"
     r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:\s*(\S)"
 )
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
