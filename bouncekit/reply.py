@@ -165,7 +165,9 @@ _PREFACE = (
     r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:\s*(\S)"
 )
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
-_UNVERIFIED = r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+<"
+_UNVERIFIED = (
+    r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+[<~]"
+)
 # A name that says what its host holds, wherever one is listed: `refused by rbl-plus.example.org`.
 _MAY_BE_LIST = "[bs]l[0-9.-]|list[0-9.-]"
 _LIST_HOST = (
@@ -174,6 +176,8 @@ _LIST_HOST = (
 )
 # Postfix says of a greeting that it was a refusal; why, the greeting tells.
 _GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
+# What was replied ends before it: "sender blacklisted (in reply to ...)" names no list.
+_IN_REPLY = r"\(in\s+reply\s+to"
 # A reply speaks to the sender: what is "yours" is not the recipient's.
 _YOURS = r"(?-u:\b)(?:your|ihr|votre)\s+(domain|account|mailbox|konto|compte)(?-u:\b)"
 
@@ -266,6 +270,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_GREETING, "$1")
+        .str.replace_all(_IN_REPLY, "said in reply to")
         .str.replace_all(_UNVERIFIED, " sender verify failed <")
         .str.replace_many(_REWRITTEN, leftmost=True)
         .str.replace_all(_NOISE, " ")
