@@ -6,7 +6,7 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.history import DOMAIN
-from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS
+from bouncekit.incidents import BLAMED_IN_OUTAGES, LONGEST_OUTAGE_DAYS, PROVIDER
 from bouncekit.presets import Policy
 
 _RUN = ["recipient", "run"]
@@ -58,7 +58,8 @@ def counted(
     """
     strikes = (
         bounced.filter(pl.col("weight") > 0)
-        .with_columns(provider=pl.coalesce("provider", DOMAIN))
+        .with_columns(_domain=DOMAIN)
+        .with_columns(PROVIDER)
         .join(recipients.select("recipient", "last_reset"), on="recipient")
         .filter(after_reset())
         .sort("recipient", "time", "mailing_key")
