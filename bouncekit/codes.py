@@ -1,14 +1,13 @@
 """Look up what an SMTP reply code or an enhanced status code means."""
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import polars as pl
 
+from bouncekit import toml
 from bouncekit.errors import BouncekitError
 
 # The first digit of a reply code (RFC 5321 §4.2.1), which is also the class of an enhanced code
@@ -75,7 +74,7 @@ def reply_codes() -> pl.DataFrame:
     """
     rows = [
         {"code": int(code), "kind": KINDS[code[0]], "standard": True} | entry
-        for code, entry in _entries("reply_codes.toml").items()
+        for code, entry in toml.ours("rules/reply_codes.toml").items()
     ]
     return pl.DataFrame(rows, schema=REPLY_CODES).sort("code")
 
@@ -91,7 +90,7 @@ def enhanced_codes() -> pl.DataFrame:
     """
     rows = [
         {"code": code, "level": _level(code), "reply_codes": []} | entry
-        for code, entry in _entries("enhanced_codes.toml").items()
+        for code, entry in toml.ours("rules/enhanced_codes.toml").items()
     ]
     return pl.DataFrame(rows, schema=ENHANCED_CODES)
 
@@ -202,8 +201,3 @@ def _level(code: str) -> str:
     """Class, subject or detail, by the parts of an enhanced code that are left open."""
     _, subject, detail = code.split(".")
     return "detail" if detail != "X" else "subject" if subject != "X" else "class"
-
-
-def _entries(name: str) -> dict[str, dict[str, Any]]:
-    """A rules file as it stands: code to fields."""
-    return tomllib.loads(files("bouncekit").joinpath("rules", name).read_text("utf-8"))

@@ -1,15 +1,14 @@
 """What each mail service takes as a list of addresses not to mail."""
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import polars as pl
 
+from bouncekit import toml
 from bouncekit.errors import BouncekitError
 from bouncekit.files import is_formula, without_formulas
 
@@ -57,8 +56,8 @@ class Format:
 @cache
 def formats() -> Mapping[str, Format]:
     """Give the formats by the name of their service."""
-    text = files("bouncekit.rules").joinpath("suppression_formats.toml").read_text("utf-8")
-    return {name: Format(service=name, **about) for name, about in tomllib.loads(text).items()}
+    known = toml.ours("rules/suppression_formats.toml")
+    return {name: Format(service=name, **about) for name, about in known.items()}
 
 
 def find_format(service: str) -> Format:

@@ -1,12 +1,11 @@
 """What happened to a provider's mail as a whole: its outages."""
 
 import math
-import tomllib
 from datetime import datetime, timedelta
-from importlib.resources import files
 
 import polars as pl
 
+from bouncekit import toml
 from bouncekit.history import events, told
 from bouncekit.schema import Time
 from bouncekit.tallies import Gather, Tally, over
@@ -344,7 +343,7 @@ def _unusual(windows: pl.LazyFrame, span: timedelta) -> pl.LazyFrame:
 
 def _known(receivers: pl.DataFrame) -> Tally:
     """Count the addresses of the publicly known incidents that left bounces in the frame."""
-    table = tomllib.loads(files("bouncekit.rules").joinpath("incidents.toml").read_text("utf-8"))
+    table = toml.ours("rules/incidents.toml")
     known = pl.LazyFrame(table["incident"]).with_columns(pl.col("start", "end").cast(Time))
     known = known.with_columns(end=pl.col("end") + KNOWN_LAG)
     words = sorted({word for incident in table["incident"] for word in incident["words"]})

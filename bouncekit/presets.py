@@ -1,15 +1,14 @@
 """Policies: what a strike weighs and how much is too much. Those of known systems, and your own."""
 
-import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from bouncekit import toml
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import CATEGORIES, CATEGORIES_BY_FAULT
 
@@ -146,8 +145,7 @@ _NEVER_ZERO = {
 @cache
 def presets() -> dict[str, Policy]:
     """Give the policies that come with bouncekit, by name."""
-    content = files("bouncekit.rules").joinpath("policies.toml").read_text(encoding="utf-8")
-    return _parsed(tomllib.loads(content), "policies.toml")
+    return _parsed(toml.ours("rules/policies.toml"), "policies.toml")
 
 
 def policies() -> pl.DataFrame:
@@ -190,10 +188,10 @@ def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
             f"There is no policy '{name}'; use one of {', '.join(presets())}, or a .toml file."
         )
     try:
-        own = _parsed(tomllib.loads(Path(name).read_text(encoding="utf-8")), name)
+        own = _parsed(toml.loads(Path(name).read_text(encoding="utf-8")), name)
     except FileNotFoundError:
         raise BouncekitError(f"{name}: there is no such file; check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+    except (toml.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise BouncekitError(f"{name}: not readable as TOML: {problem}; mend it.") from None
     if len(own) != 1:
         raise BouncekitError(f"{name}: holds {len(own)} policies; keep the one to use.")

@@ -1,17 +1,16 @@
 """Recognise who wrote a table and which heading holds what, from the layouts in sources.toml."""
 
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from bouncekit import toml
 from bouncekit.errors import BouncekitError
 from bouncekit.read.containers import Table
 from bouncekit.read.files import NotOursError
@@ -118,7 +117,7 @@ def fold(heading: str) -> str:
 @cache
 def layouts() -> tuple[Layout, ...]:
     """All layouts of sources.toml in the order they are tried."""
-    data = tomllib.loads((files("bouncekit.read") / "sources.toml").read_text("utf-8"))
+    data = toml.ours("read/sources.toml")
     entries: dict[str, dict[str, Any]] = {}
     for service, named in data.items():
         for name, entry in named.items():

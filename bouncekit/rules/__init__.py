@@ -1,11 +1,9 @@
 """The knowledge as data: phrases and codes from TOML, spelled out for one pass over the text."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from importlib.resources import files
 from itertools import chain, product, repeat
 from math import prod
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from bouncekit import reply as reply_text
+from bouncekit import toml
 from bouncekit.batches import rest
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import CATEGORIES
@@ -137,14 +136,14 @@ def with_own(path: str) -> Rules:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
     except IsADirectoryError:
         raise BouncekitError(f"{path}: is a directory; name a file of rules in it.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+    except (toml.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
         raise BouncekitError(f"{path}: not readable as TOML: {problem}; mend it.") from None
 
 
 @lru_cache(MOST_FILES)  # by its text: a file that was edited is read again
 def with_text(path: str, text: str) -> Rules:
     """Give the rules of `with_own` for the text of a file."""
-    own = [replace(phrase, is_own=True) for phrase in _phrases(path, tomllib.loads(text))]
+    own = [replace(phrase, is_own=True) for phrase in _phrases(path, toml.loads(text))]
     sets = _package_toml("words.toml")
     _check_number(own, sets)
     rules = _rules(own)
@@ -221,7 +220,7 @@ def _both_classes(categories: dict[str, str]) -> dict[str, str]:
 
 
 def _package_toml(name: str) -> dict[str, Any]:
-    return tomllib.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))
+    return toml.ours(f"rules/{name}")
 
 
 def _phrases(file: str, content: dict[str, Any]) -> Iterator[Phrase]:
