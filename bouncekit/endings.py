@@ -1,6 +1,7 @@
 """How a run of the command line ends: by itself, or with one sentence and no traceback."""
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,11 +50,11 @@ def _exit(code: object, said: str = "") -> None:
 
 def _nobody_reads() -> bool:
     """True where it is the output that nobody reads on, and not what a kernel was told."""
-    try:
-        sys.stdout.flush()
-    except (OSError, AttributeError):
+    if sys.stdout is None or not hasattr(select, "poll"):  # as on Windows
         return True
-    return False
+    reader = select.poll()
+    reader.register(sys.stdout, 0)
+    return any(state & select.POLLERR for _, state in reader.poll(0))
 
 
 def _forget(stream: TextIO) -> None:

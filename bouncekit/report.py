@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
@@ -68,7 +68,9 @@ def write_report(
     return output / "index.html"
 
 
-def open_lab(exports: list[str], folder: Path, rules: str | PathLike[str] | None = None) -> None:
+def open_lab(
+    exports: Sequence[str], folder: Path, rules: str | PathLike[str] | None = None
+) -> None:
     """Copy the notebooks into `folder` and open JupyterLab there.
 
     Raises BouncekitError if the user's `rules` cannot be used.

@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 from textwrap import wrap
 
+from click.testing import CliRunner
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
-from typer.testing import CliRunner
 
 from bouncekit.cli import app
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from frames import at, bounces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from bouncekit.backtest import backtest, removals
 from bouncekit.classify import classify

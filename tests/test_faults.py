@@ -155,7 +155,7 @@ def test_ctrl_c_is_one_sentence_and_leaves_the_old_output(export: Path, tmp_path
 
 
 # In the order they are loaded, from the first to the last.
-LOADED = ["bouncekit", "polars", "polars._plr", "bouncekit.suppress", "typer", "bouncekit.endings"]
+LOADED = ["bouncekit", "polars", "polars._plr", "bouncekit.suppress", "click", "bouncekit.endings"]
 
 
 @pytest.mark.parametrize("module", LOADED)
@@ -164,7 +164,7 @@ def test_ctrl_c_while_python_loads_is_one_sentence(module: str) -> None:
     is_one_sentence(done, "stopped; what was there before is as it was", 130)
 
 
-@pytest.mark.parametrize("module", ["polars", "bouncekit.suppress", "bouncekit.cli", "typer"])
+@pytest.mark.parametrize("module", ["polars", "bouncekit.suppress", "bouncekit.cli", "click"])
 def test_ctrl_c_while_python_loads_the_module_is_one_sentence(module: str, tmp_path: Path) -> None:
     first = "import sys; sys.path.append({!r}); import injected; injected.signal_at_import({!r})"
     (tmp_path / "sitecustomize.py").write_text(first.format(str(HERE), module), "utf-8")

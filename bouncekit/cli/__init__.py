@@ -4,13 +4,13 @@ import sys
 from contextlib import ExitStack, redirect_stdout
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from bouncekit import endings
+from bouncekit.cli import options
 from bouncekit.cli.inputs import brief, classified_parts, flat, in_utc, read_all, secret, stored
-from bouncekit.cli.options import AsOf, Exports, Map, PolicyName, Rules, Source, Zone
 from bouncekit.cli.rules import rules_app
 from bouncekit.cli.telling import (
     LOUD_SHARE,
@@ -29,22 +29,17 @@ from bouncekit.errors import BouncekitError
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
     import polars as pl
 
-app = typer.Typer(
-    help="Why did it bounce, whose fault is it, and which addresses must come off the list?",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(rules_app, name="rules")
+
+@options.group()
+def app() -> None:
+    """Why did it bounce, whose fault is it, and which addresses must come off the list?"""
 
 
 @app.command()
-def explain(
-    reply: Annotated[list[str], typer.Argument(help="The reply's text; quotes are not needed.")],
-    rules: Rules = None,
-) -> None:
-    """Say what one reply means, whose fault it is, and which words decided."""
+@click.argument("reply", nargs=-1, required=True, help="The reply's text; quotes are not needed.")
+@options.rules
+def explain(reply: tuple[str, ...], rules: str | None) -> None:
+    """Say what one reply means, whose fault it is, and why."""
     from bouncekit.explain import explain as explained
 
     # What is no text in the terminal's encoding reaches us as lone surrogates (PEP 383).
@@ -53,10 +48,9 @@ def explain(
 
 
 @app.command()
-def codes(
-    code: Annotated[str | None, typer.Argument(help="550 or 5.1.1; without it, all codes.")] = None,
-) -> None:
-    """Say what SMTP reply codes and enhanced status codes mean, and what to do about them."""
+@click.argument("code", required=False, help="550 or 5.1.1; without it, all codes.")
+def codes(code: str | None) -> None:
+    """Say what SMTP codes mean, and what to do about them."""
     from bouncekit import codes as reference
 
     if code is not None:
@@ -74,15 +68,17 @@ def codes(
 
 
 @app.command()
+@options.exports
+@options.output("A .parquet, .csv or .ndjson file.")
+@options.reading
+@options.rules
 def classify(
-    exports: Exports,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="A .parquet, .csv or .ndjson file.")
-    ],
-    source: Source = None,
-    tz: Zone = None,
-    mapping: Map = None,
-    rules: Rules = None,
+    exports: tuple[str, ...],
+    output: Path,
+    source: str | None,
+    tz: str | None,
+    mapping: tuple[str, ...],
+    rules: str | None,
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
     from bouncekit.classify import classify as classified
@@ -106,46 +102,58 @@ def classify(
 
 
 @app.command()
+@options.exports
+@options.output("The removal list, a CSV file.")
+@options.policy
+@click.option(
+    "--service",
+    default="csv",
+    metavar="NAME",
+    help="Whose import format to write.",
+)
+@options.file("--previous", help="The list before this one.")
+@options.as_of
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    help="Hold removals that rest on a provider's outage.",
+)
+@options.file(
+    "--sent", help="What was sent (recipients, message ids); what nobody sent won't count."
+)
+@options.file(
+    "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
+)
+@options.file(
+    "--hashes", help="Add the removed to this list of hashes, kept when the addresses go."
+)
+@options.file("--hash-key", help="A file with the key of these hashes.")
+@options.file("--bring-back", "back", help="Where to list who was refused for an outage only.")
+@click.option(
+    "--force", is_flag=True, help="Write the list even if it removes more than 30 % of all seen."
+)
+@options.reading
+@options.rules
 def decide(
-    exports: Exports,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The removal list, a CSV file.")],
-    policy: PolicyName = "article",
-    service: Annotated[str, typer.Option(help="Whose import format to write.")] = "csv",
-    previous: Annotated[Path | None, typer.Option(help="The list before this one.")] = None,
-    as_of: AsOf = None,
-    guard: Annotated[
-        bool, typer.Option(help="Hold removals that rest on a provider's outage.")
-    ] = True,
-    sent: Annotated[
-        Path | None,
-        typer.Option(help="What was sent (recipients, message ids); what nobody sent won't count."),
-    ] = None,
-    verp_key: Annotated[
-        Path | None,
-        typer.Option(
-            "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
-        ),
-    ] = None,
-    hashes: Annotated[
-        Path | None,
-        typer.Option(help="Add the removed to this list of hashes, kept when the addresses go."),
-    ] = None,
-    hash_key: Annotated[
-        Path | None, typer.Option("--hash-key", help="A file with the key of these hashes.")
-    ] = None,
-    back: Annotated[
-        Path | None,
-        typer.Option("--bring-back", help="Where to list who was refused for an outage only."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option(help="Write the list even if it removes more than 30 % of all seen.")
-    ] = False,
-    source: Source = None,
-    tz: Zone = None,
-    mapping: Map = None,
-    rules: Rules = None,
+    exports: tuple[str, ...],
+    output: Path,
+    policy: str,
+    service: str,
+    previous: Path | None,
+    as_of: datetime | None,
+    guard: bool,
+    sent: Path | None,
+    verp_key: Path | None,
+    hashes: Path | None,
+    hash_key: Path | None,
+    back: Path | None,
+    force: bool,
+    source: str | None,
+    tz: str | None,
+    mapping: tuple[str, ...],
+    rules: str | None,
 ) -> None:
-    """Read exports, decide which addresses come off the list, and write the removal list."""
+    """Decide which addresses come off the list, and write them down."""
     import polars as pl
 
     from bouncekit.alerts import alerts_in, problems
@@ -184,7 +192,12 @@ def decide(
             guard=guard,
             sent=sent,
             rules=rules,
-            options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
+            options={
+                "source": source,
+                "tz": tz,
+                "map": list(mapping),
+                "verp_key": bool(verp_key),
+            },
         )
         if not force:
             _refuse_to_empty(decisions, sent)
@@ -207,21 +220,33 @@ def decide(
 
 
 @app.command()
+@options.exports
+@click.option(
+    "--policy",
+    required=True,
+    multiple=True,
+    metavar="NAME",
+    help="A policy's name or .toml file; repeat it.",
+)
+@options.file("--truth", help="A CSV of what the mailboxes were: recipient, state, until.")
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    help="Let no removal rest on a provider's outage.",
+)
+@options.reading
+@options.rules
 def backtest(
-    exports: Exports,
-    policy: Annotated[
-        list[str], typer.Option("--policy", help="A policy's name or .toml file; repeat it.")
-    ],
-    truth: Annotated[
-        Path | None, typer.Option(help="A CSV of what the mailboxes were: recipient, state, until.")
-    ] = None,
-    guard: Annotated[bool, typer.Option(help="Let no removal rest on a provider's outage.")] = True,
-    source: Source = None,
-    tz: Zone = None,
-    mapping: Map = None,
-    rules: Rules = None,
+    exports: tuple[str, ...],
+    policy: tuple[str, ...],
+    truth: Path | None,
+    guard: bool,
+    source: str | None,
+    tz: str | None,
+    mapping: tuple[str, ...],
+    rules: str | None,
 ) -> None:
-    """Say what policies would have removed, saved and lost on the history in your exports."""
+    """Say what policies would have removed, saved and lost."""
     import polars as pl
 
     from bouncekit.backtest import backtest as backtested
@@ -242,17 +267,23 @@ def backtest(
 
 
 @app.command()
+@options.exports
+@options.output("The report's folder.")
+@options.policy
+@click.option("--mask/--no-mask", default=True, help="Show masked addresses only.")
+@options.reading
+@options.rules
 def report(
-    exports: Exports,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The report's folder.")],
-    policy: PolicyName = "article",
-    mask: Annotated[bool, typer.Option(help="Show masked addresses only.")] = True,
-    source: Source = None,
-    tz: Zone = None,
-    mapping: Map = None,
-    rules: Rules = None,
+    exports: tuple[str, ...],
+    output: Path,
+    policy: str,
+    mask: bool,
+    source: str | None,
+    tz: str | None,
+    mapping: tuple[str, ...],
+    rules: str | None,
 ) -> None:
-    """Run the notebooks on your exports and write one folder to open in a browser."""
+    """Run the notebooks on your exports, to be read in a browser."""
     import json
 
     from bouncekit.report import MANIFEST, usable, write_report
@@ -268,14 +299,20 @@ def report(
 
 
 @app.command()
-def lab(
-    exports: Annotated[list[str] | None, typer.Argument(help="Exports to look at.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where your copies of the notebooks live.")] = Path(
-        "bouncekit-notebooks"
-    ),
-    rules: Rules = None,
-) -> None:
-    """Open JupyterLab on your own copies of the notebooks; what is there is never overwritten."""
+@click.argument("exports", nargs=-1, help="Exports to look at.")
+@click.option(
+    "--folder",
+    default="bouncekit-notebooks",
+    type=options.A_PATH,
+    metavar="PATH",
+    help="Where your copies of the notebooks live.",
+)
+@options.rules
+def lab(exports: tuple[str, ...], folder: Path, rules: str | None) -> None:
+    """Open JupyterLab on your own copies of the notebooks.
+
+    A copy that is there already is never overwritten.
+    """
     from bouncekit.notebooks import all_notebooks
     from bouncekit.report import open_lab, usable
 
@@ -288,7 +325,10 @@ def lab(
         )
     if not exports:
         say("No export given: the notebooks show a sample. Set EXPORT in each to your own files.")
-    open_lab(exports or [], folder, rules)
+    open_lab(exports, folder, rules)
+
+
+app.add_command(rules_app)
 
 
 def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
@@ -324,4 +364,16 @@ def _bring_back(
 
 def main() -> None:
     """Run the command line; trouble that a user can mend is one sentence and exit code 2."""
-    endings.run(app)
+    endings.run(_run)
+
+
+def _run() -> None:
+    """Do what click's own `main` does, but for the empty line that it writes when interrupted."""
+    try:
+        with app.make_context("bouncekit", sys.argv[1:]) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)

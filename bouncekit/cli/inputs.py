@@ -9,7 +9,7 @@ from bouncekit.cli.telling import count_of, progress_of, say, tell
 from bouncekit.errors import BouncekitError
 
 if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answers at once
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
 
 
 def read_all(
-    exports: list[str],
+    exports: "Sequence[str]",
     source: str | None,
     tz: str | None,
-    mapping: list[str] | None,
+    mapping: "Sequence[str]",
     verp_key: bytes | None = None,
 ) -> "Reading":
     """Read exports into memory."""
@@ -46,10 +46,10 @@ def secret(file: Path | None) -> bytes | None:
 
 @contextmanager
 def stored(
-    exports: list[str],
+    exports: "Sequence[str]",
     source: str | None,
     tz: str | None,
-    mapping: list[str] | None,
+    mapping: "Sequence[str]",
     verp_key: bytes | None = None,
 ) -> "Iterator[Account]":
     """Read exports into a temporary folder, for they may be larger than memory."""
@@ -104,7 +104,7 @@ def brief(
 
 
 def read_replies(
-    exports: list[str], source: str | None, tz: str | None, mapping: list[str] | None
+    exports: "Sequence[str]", source: str | None, tz: str | None, mapping: "Sequence[str]"
 ) -> "pl.DataFrame":
     """Read exports, or plain tables of replies where there are no addresses; tell what was read."""
     import polars as pl
@@ -126,9 +126,9 @@ def read_replies(
     return reading.frame
 
 
-def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
+def _mapping(pairs: "Sequence[str]") -> dict[str, str] | None:
     """Take `recipient=Mail` apart."""
-    for pair in pairs or []:
+    for pair in pairs:
         if "=" not in pair:
             raise BouncekitError(
                 f"--map {pair}: write the column, '=', and the heading: --map recipient=Mail."

@@ -1,28 +1,69 @@
 """The arguments and options that several commands share."""
 
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
 
-import typer
+import click
 
-Exports = Annotated[
-    list[str],
-    typer.Argument(
-        help="Files, folders or patterns: CSV, JSON, Excel, Parquet, mbox, eml, .zip, .gz, ..."
-    ),
-]
-Map = Annotated[
-    list[str] | None,
-    typer.Option("--map", help="What a heading means: --map recipient=Mail. May be repeated."),
-]
-Source = Annotated[str | None, typer.Option(help="The kind of export, if it is not recognised.")]
-Zone = Annotated[str | None, typer.Option("--tz", help="Time zone of times without one (UTC).")]
-Rules = Annotated[str | None, typer.Option(help="A TOML file of your own phrases; they win.")]
-PolicyName = Annotated[str, typer.Option("--policy", help="A policy's name, or your .toml file.")]
-AsOf = Annotated[
-    datetime | None,
-    typer.Option(
-        help="Decide as of this day (UTC); else the last event.",
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-    ),
-]
+Command = Callable[..., None]
+
+# What cannot be read or written is told by who reads or writes it, with the way out.
+A_PATH = click.Path(path_type=Path, readable=False)
+_FORMATS = "CSV, JSON, Excel, Parquet, mbox, eml, .zip, .gz, ..."
+
+exports = click.argument(
+    "exports", nargs=-1, required=True, help=f"Files, folders or patterns: {_FORMATS}"
+)
+policy = click.option(
+    "--policy",
+    default="article",
+    metavar="NAME",
+    help="A policy's name, or your .toml file.",
+)
+rules = click.option("--rules", metavar="FILE", help="A TOML file of your own phrases; they win.")
+as_of = click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DAY",
+    help="Decide as of this day (2026-11-30, or 2026-11-30T12:00:00; UTC); else the last event.",
+)
+_source = click.option(
+    "--source", metavar="KIND", help="The kind of export, if it is not recognised."
+)
+_tz = click.option("--tz", metavar="ZONE", help="Time zone of times without one (UTC).")
+_mapping = click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="COLUMN=HEADING",
+    help="What a heading means: --map recipient=Mail. May be repeated.",
+)
+
+
+def reading(command: Command) -> Command:
+    """How exports are read: `source`, `tz` and `mapping`."""
+    return _source(_tz(_mapping(command)))
+
+
+def output(help: str) -> Callable[[Command], Command]:
+    """Where a command writes to."""
+    return click.option("-o", "--output", required=True, type=A_PATH, metavar="PATH", help=help)
+
+
+def file(*names: str, help: str) -> Callable[[Command], Command]:
+    """A file that a command may be given."""
+    return click.option(*names, type=A_PATH, metavar="FILE", help=help)
+
+
+class InOrder(click.Group):
+    """Commands are listed in the order of the work."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give their names."""
+        return list(self.commands)
+
+
+def group(name: str | None = None) -> Callable[[Command], click.Group]:
+    """Make a group of commands, which show what they take for an option that is not given."""
+    settings = {"show_default": True}
+    return click.group(name, InOrder, no_args_is_help=True, context_settings=settings)

@@ -1,34 +1,34 @@
 """The commands about rules of one's own."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from bouncekit.cli import options
 from bouncekit.cli.inputs import read_replies
-from bouncekit.cli.options import Exports, Map, Rules, Source, Zone
 from bouncekit.cli.telling import changed, checked, count_of, listed, say, tell
 from bouncekit.errors import BouncekitError
 
-rules_app = typer.Typer(
-    help="Rules of your own: check them, see what they change, draft new ones.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+
+@options.group("rules")
+def rules_app() -> None:
+    """Check rules of your own, see what they change, draft new ones."""
 
 
 @rules_app.command("check")
+@click.argument("rules", type=options.A_PATH, help="The TOML file of your own phrases.")
+@click.argument(
+    "exports", nargs=-1, help="Exports to try them on; a CSV with a column of replies will do."
+)
+@options.reading
 def check_rules(
-    rules: Annotated[Path, typer.Argument(help="The TOML file of your own phrases.")],
-    exports: Annotated[
-        list[str] | None,
-        typer.Argument(help="Exports to try them on; a CSV with a column of replies will do."),
-    ] = None,
-    source: Source = None,
-    tz: Zone = None,
-    mapping: Map = None,
+    rules: Path,
+    exports: tuple[str, ...],
+    source: str | None,
+    tz: str | None,
+    mapping: tuple[str, ...],
 ) -> None:
-    """Check a file of your own rules, and show what it would change in your exports."""
+    """Check your own rules, and show what they would change."""
     from bouncekit import own_rules
 
     shadowed = own_rules.check(rules)
@@ -47,16 +47,27 @@ def check_rules(
 
 
 @rules_app.command("draft")
+@options.exports
+@options.output("The TOML file to begin with.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(min=1),
+    default=50,
+    metavar="NUMBER",
+    help="How many replies to propose.",
+)
+@options.reading
+@options.rules
 def draft_rules(
-    exports: Exports,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The TOML file to begin with.")],
-    at_most: Annotated[int, typer.Option(min=1, help="How many replies to propose.")] = 50,
-    source: Source = None,
-    tz: Zone = None,
-    mapping: Map = None,
-    rules: Rules = None,
+    exports: tuple[str, ...],
+    output: Path,
+    at_most: int,
+    source: str | None,
+    tz: str | None,
+    mapping: tuple[str, ...],
+    rules: str | None,
 ) -> None:
-    """Write the most frequent replies without a cause as a file, ready to become rules."""
+    """Write frequent replies without a cause down, to become rules."""
     from bouncekit import own_rules
     from bouncekit.classify import classify as classified
     from bouncekit.counts import unclassified
