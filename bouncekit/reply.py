@@ -138,7 +138,8 @@ _NUMBER = r"[ (\[#][0-9]+\b"
 # (`MAIL FROM:<...> SIZE=5050`), and the types of RFC 3464 (`Remote-MTA: dns; mx.example.org`).
 _PARAMETER = (
     r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12]|mailer|ctladdr|[rthxfpc]|cv|dn|qt|dt)=\S*)"
-    r"|\b(?:dns|rfc822|smtp|utf-8) ?; ?"
+    r"|\b(?:rfc822|smtp|utf-8) ?; ?"
+    r"|\bdns ?; ?(?:[~\[]|localhost|unknown|(?:[a-z0-9-]+\.)+[a-z0-9-]+)"
 )
 # A single blank is no noise of its own: replacing each of them would double the time. A dot counts
 # only inside a word.
@@ -151,6 +152,8 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
+# qmail explains a bare linefeed by a page alone.
+_PAGES = {"docs/smtplf": " bare linefeed "}
 # JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
 # name has another address Sendmail says what may be; PowerMTA says what else it sends, Postfix that
 # what was replied holds for all mail to that host.
@@ -159,10 +162,15 @@ _WRAPPED = (
     r"|headers\s+of\s+the\s+original\s+message|delivery\s+temporarily\s+suspended:"
 )
 # Above the reply Gmail and .NET say in their own words what they take it for.
-_MAY_BE_PREFACE = "was:"
+_MAY_BE_PREFACE = (
+    r"was:|serverantwort war:|du serveur [eé]tait\s?:|del servidor fue:|do servidor foi:"
+    r"|del server:|odpowiedź serwera:|odpověď serveru:|ответ сервера:|sunucu yanıtı:"
+    r"|サーバーの応答:|서버 응답:|服务器响应为:|伺服器回應為:"
+)
 _PREFACE = (
-    r"(?s)^.*\bthe\s+(?:server\s+)?(?:response|error)\s+"
-    r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:\s*(\S)"
+    r"(?s)^.*(?:\bthe\s+(?:server\s+)?(?:response|error)\s+"
+    r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:"
+    rf"|{_MAY_BE_PREFACE.removeprefix('was:|')})\s*(\S)"
 )
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = (
@@ -171,11 +179,15 @@ _UNVERIFIED = (
 # A name that says what its host holds, wherever one is listed: `refused by rbl-plus.example.org`.
 _MAY_BE_LIST = "[bs]l[0-9.-]|list[0-9.-]"
 _LIST_HOST = (
-    r"(^|[\s<>(\[\"'])(?:[a-z0-9-]+\.)*(?:[a-z0-9]+-)?(?:rbl|dnsbl|rhsbl|blocklist|blacklist)[0-9]*"
-    r"(?:-[a-z0-9]+)?(?:\.[a-z0-9-]+)+"
+    r"(^|[\s<>(\[\"'])(?:bl\.[a-z0-9-]+|(?:[a-z0-9-]+\.)*"
+    r"(?:[a-z0-9]+-)?(?:rbl|dnsbl|rhsbl|blocklist|blacklist)[0-9]*(?:-[a-z0-9]+)?)(?:\.[a-z0-9-]+)+"
 )
+# One word, written as two.
+_TWO_WORDS = r"(?-u:\b)(black|block)[\s-]+(list)"
 # Postfix says of a greeting that it was a refusal; why, the greeting tells.
 _GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
+# qmail says of each reply at which stage it came; why, the reply tells.
+_STAGE = r"\bbut\s+((?:sender|my\s+name)\s+was)\s+rejected\.(?:\s|\\n)+(remote\s+host\s+said:)"
 # What was replied ends before it: "sender blacklisted (in reply to ...)" names no list.
 _IN_REPLY = r"\(in\s+reply\s+to"
 # A reply speaks to the sender: what is "yours" is not the recipient's.
@@ -196,7 +208,7 @@ _DROPPED = (
     *(f" {word} " for word in ("the", "is", "to", "your", "of", "has", "this", "for", "a", "you")),
     *(", ", ": ", ". ", " <", "> ", " (", ") ", "\n", r"\n", r"\r"),
 )
-_REWRITTEN = _LATIN | _AROUND | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
+_REWRITTEN = _LATIN | _AROUND | _PAGES | _BLOCKLIST_HOSTS | dict.fromkeys(_DROPPED, " ")
 
 
 def reply_code(reply: pl.Expr) -> pl.Expr:
@@ -269,7 +281,9 @@ def words_of(text: pl.Expr) -> pl.Expr:
         _replaced(reply, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
+        .str.replace_all(_TWO_WORDS, "$1$2")
         .str.replace_all(_GREETING, "$1")
+        .str.replace_all(_STAGE, "in reply to mail from. $1 turned away. $2")
         .str.replace_all(_IN_REPLY, "said in reply to")
         .str.replace_all(_UNVERIFIED, " sender verify failed <")
         .str.replace_many(_REWRITTEN, leftmost=True)
