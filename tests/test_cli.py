@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -32,6 +33,19 @@ def export(tmp_path: Path) -> Path:
     path = tmp_path / "suppression_bounces.csv"
     path.write_text(EXPORT, encoding="utf-8")
     return path
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert bouncekit("--version").stdout == f"bouncekit {version('bouncekit')}\n"
+
+
+def test_the_commands_stand_in_the_order_of_the_work() -> None:
+    listed = bouncekit("--help").stdout.partition("Commands:\n")[2].splitlines()
+    commands = [line.split()[0] for line in listed]
+    assert commands == [
+        "explain", "codes", "classify", "decide", "backtest", "report", "lab", "rules"
+    ]  # fmt: skip
+    assert not any(line.endswith("...") for line in listed)
 
 
 def test_explain_says_category_fault_action_and_what_decided() -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
 
 
 @options.group()
+@click.version_option(package_name="bouncekit", message="%(prog)s %(version)s")
 def app() -> None:
     """Why did it bounce, whose fault is it, and which addresses must come off the list?"""
 
