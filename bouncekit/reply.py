@@ -104,7 +104,10 @@ _BLOCKLIST_HOSTS = {
         ("manitu", "net"),
         ("junkemailfilter", "com"),
     )
-} | dict.fromkeys(("abuseat.org", "njabl.org", "dsbl.org", "ordb.org", "mail-abuse.org"), " dnsbl ")
+} | dict.fromkeys(
+    ("abuseat.org", "njabl.org", "dsbl.org", "ordb.org", "mail-abuse.org", "rfc-ignorant.org"),
+    " dnsbl ",
+)
 
 # Words that carry no cause. Without them "the mailbox of this user is currently full" and
 # "mailbox full" read alike, so that one phrase serves both.
@@ -152,14 +155,15 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
-# qmail explains a bare linefeed by a page alone.
-_PAGES = {"docs/smtplf": " bare linefeed "}
+# Pages that are all the explanation there is: of qmail's bare linefeeds, and of SPF before 2005.
+_PAGES = {"docs/smtplf": " bare linefeed ", "spf.pobox.com": " openspf "}
 # JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
 # name has another address Sendmail says what may be; PowerMTA says what else it sends, Postfix that
-# what was replied holds for all mail to that host.
+# what was replied holds for all mail to that host. What stands in angle brackets is a name.
 _WRAPPED = (
     r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
     r"|headers\s+of\s+the\s+original\s+message|delivery\s+temporarily\s+suspended:"
+    r"|<[^\s<>@~.:/\[]{1,64}>"
 )
 # Above the reply Gmail and .NET say in their own words what they take it for.
 _MAY_BE_PREFACE = (
