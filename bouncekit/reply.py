@@ -121,9 +121,16 @@ _FILLERS = (
 )
 _MARKS = r"""[,;:()\[\]<>"'`´’‘“”„«»…·•。，、：；（）！？【】!?*{}|~=_#/\\&+^$%–—-]"""
 _URL = r"https?://\S*|(?:[a-z0-9-]+\.)+[a-z0-9-]+/\S*"
-# A host name ends in a short label or holds a hyphen. RESOLVER.ADR.RecipNotFound is none of them.
+# A host name ends in a short or known label, or holds a hyphen: RESOLVER.ADR.RecipNotFound is none.
+_LONG_DOMAINS = (
+    "info|mobi|coop|aero|asia|museum|travel|email|online|cloud|shop|store|site|club|tech|website|digital|"
+    "agency|solutions|systems|services|network|center|academy|consulting|marketing|community|global|"
+    "international|education|foundation|health|expert|design|studio|events|world|life|live|news|blog|"
+    "page|link|team|zone|wiki|gmbh|immo|haus|berlin|hamburg|koeln|bayern|wien|swiss|paris|london|"
+    "amsterdam|moscow|tokyo|example|localdomain"
+)
 _HOST = (
-    rf"(?:[a-z0-9-]+\.)+[a-z]{{2,3}}\.*(?:\s|{_MARKS}|$)"
+    rf"(?:[a-z0-9-]+\.)+(?:[a-z]{{2,3}}|{_LONG_DOMAINS})\.*(?:\s|{_MARKS}|$)"
     r"|[a-z0-9]+(?:-[a-z0-9]+)+\.[a-z0-9]\S*"
     r"|(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
 )
