@@ -173,15 +173,16 @@ _WRAPPED = (
     r"|<[^\s<>@~.:/\[]{1,64}>"
 )
 # Above the reply Gmail and .NET say in their own words what they take it for.
-_MAY_BE_PREFACE = (
-    r"was:|serverantwort war:|du serveur [eé]tait\s?:|del servidor fue:|do servidor foi:"
-    r"|del server:|odpowiedź serwera:|odpověď serveru:|ответ сервера:|sunucu yanıtı:"
-    r"|サーバーの応答:|서버 응답:|服务器响应为:|伺服器回應為:"
+_SERVER_SAID = (
+    r"serverantwort war:|du serveur [eé]tait\s?:|del servidor fue:|do servidor foi:|del server:"
+    r"|odpowiedź serwera:|odpověď serveru:|ответ сервера:|sunucu yanıtı:|サーバーの応答:|서버 응답:"
+    r"|服务器响应为:|伺服器回應為:"
 )
+_MAY_BE_PREFACE = rf"was:|{_SERVER_SAID}"
 _PREFACE = (
     r"(?s)^.*(?:\bthe\s+(?:server\s+)?(?:response|error)\s+"
     r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:"
-    rf"|{_MAY_BE_PREFACE.removeprefix('was:|')})\s*(\S)"
+    rf"|{_SERVER_SAID})\s*(\S)"
 )
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = (
@@ -198,7 +199,9 @@ _TWO_WORDS = r"(?-u:\b)(black|block)[\s-]+(list)"
 # Postfix says of a greeting that it was a refusal; why, the greeting tells.
 _GREETING = r"refused\s+to\s+(talk\s+to\s+me)"
 # qmail says of each reply at which stage it came; why, the reply tells.
-_STAGE = r"\bbut\s+((?:sender|my\s+name)\s+was)\s+rejected\.(?:\s|\\n)+(remote\s+host\s+said:)"
+_STAGE = (
+    r"(?-u:\b)but\s+((?:sender|my\s+name)\s+was)\s+rejected\.(?:\s|\\n)+(remote\s+host\s+said:)"
+)
 # What was replied ends before it: "sender blacklisted (in reply to ...)" names no list.
 _IN_REPLY = r"\(in\s+reply\s+to"
 # A reply speaks to the sender: what is "yours" is not the recipient's.
