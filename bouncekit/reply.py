@@ -138,8 +138,8 @@ _HOST = (
 _PROSE = (
     r"\b(?:(?:that|who|which|whom) )?(?:you )?(?:have |are )?(?:tried|trying) "
     r"(?:to )?(?:reach|contact|send|deliver|write|mail|email)\b"
-    r"|\b(?:that |which )?you(?:'ve| have) (?:entered|specified|typed|provided|supplied|given)\b"
-    r"|\b(?:that |which )?you (?:wrote|mailed|emailed|addressed)(?: to)?\b"
+    r"|\byou(?:'ve|\s+have)\s+(?:entered|specified|typed|provided|supplied|given)\b"
+    r"|\b(?:wrote|are\s+writing)(?:\s+to)?\b"
 )
 _CODES = r"[2345][0-9][0-9]|[245]\.[0-9]{1,3}\.[0-9]{1,3}"
 # Postfix's name of a client that has none: `from unknown[192.0.2.7]: 550 Command rejected`.
