@@ -20,7 +20,7 @@ from bouncekit.schema import CATEGORIES
 # In this order: what stands in an earlier file outranks what stands in a later one.
 LAYERS = ("exact.toml", "phrases.toml", "general.toml")
 
-# A phrase of several sets of words is spelled out for every combination of them. Ours have 64,000
+# A phrase of several sets of words is spelled out for every combination of them. Ours have 71,000
 # spellings together, and `{mailbox} {full} {today}` alone has as many.
 MOST_SPELLINGS = 100_000
 
