@@ -44,6 +44,11 @@ def test_each_phrase_wins_its_own_example() -> None:
     assert not said, "\n".join(said)
 
 
+def test_no_phrase_is_written_twice_for_one_category() -> None:
+    written = [phrase.rule for phrase in rules.builtin().phrases]
+    assert sorted({rule for rule in written if written.count(rule) > 1}) == []
+
+
 def test_to_leave_out_phrases_whose_words_do_not_occur_loses_none() -> None:
     known = rules.builtin()
     replies = pl.DataFrame({"reply": ["", "odd", *(phrase.example for phrase in known.phrases)]})

@@ -106,12 +106,7 @@ def classify(
 @options.exports
 @options.output("The removal list, a CSV file.")
 @options.policy
-@click.option(
-    "--service",
-    default="csv",
-    metavar="NAME",
-    help="Whose import format to write.",
-)
+@click.option("--service", default="csv", metavar="NAME", help="Whose import format to write.")
 @options.file("--previous", help="The list before this one.")
 @options.as_of
 @click.option(
@@ -193,12 +188,7 @@ def decide(
             guard=guard,
             sent=sent,
             rules=rules,
-            options={
-                "source": source,
-                "tz": tz,
-                "map": list(mapping),
-                "verp_key": bool(verp_key),
-            },
+            options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
         )
         if not force:
             _refuse_to_empty(decisions, sent)
