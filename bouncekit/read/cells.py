@@ -22,7 +22,7 @@ WRAPPED = (
 ENHANCED = r"(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?:[^\d.]|\.?$|\.\s)"
 
 # The bytes of ASCII that are seen; others may be part of a space beyond ASCII.
-PRINTED = (ord("!"), ord("~"))
+FIRST_SEEN, LAST_SEEN = "!", "~"
 
 # Reply codes (RFC 5321 section 4.2.1 defines second digits up to 5; receivers write up to 57x).
 # What lies beyond is a service's own, such as Mailgun's 498 for a domain without MX.
@@ -31,28 +31,28 @@ SMTP = r"^[2-5][0-7]\d$"
 
 def text(cell: pl.Expr) -> pl.Expr:
     """The cell without the space around it; null where nothing is left."""
-    return where([cell], _may_be_padded, _stripped, pl.String())
+    return where([_unless_empty(cell)], _may_be_padded, _stripped, pl.String())
+
+
+def _unless_empty(cell: pl.Expr) -> pl.Expr:
+    return pl.when(cell != "").then(cell)
 
 
 def _stripped(cell: pl.Expr) -> pl.Expr:
-    bare = cell.str.strip_chars()
-    return pl.when(bare != "").then(bare)
+    return _unless_empty(cell.str.strip_chars())
 
 
 def _may_be_padded(cell: pl.Expr) -> pl.Expr:
-    """True where a cell is empty, or begins or ends with a byte that may be of a space.
+    """True where a cell begins or ends with a byte that may be of a space.
 
     To strip all cells copies them, and takes twice the time.
     """
-    return _may_be_blank(cell) | ~_is_printed(cell, -1)
+    last = cell.cast(pl.Binary).bin.get(-1, null_on_oob=True)
+    return _may_be_indented(cell) | ~last.is_between(ord(FIRST_SEEN), ord(LAST_SEEN))
 
 
-def _may_be_blank(cell: pl.Expr) -> pl.Expr:
-    return (cell.str.len_bytes() == 0) | ~_is_printed(cell, 0)
-
-
-def _is_printed(cell: pl.Expr, at: int) -> pl.Expr:
-    return cell.cast(pl.Binary).bin.get(at, null_on_oob=True).is_between(*PRINTED)
+def _may_be_indented(cell: pl.Expr) -> pl.Expr:
+    return (cell < FIRST_SEEN) | (cell > LAST_SEEN)
 
 
 def address(cell: pl.Expr) -> pl.Expr:
@@ -150,7 +150,7 @@ def word(cell: pl.Expr) -> pl.Expr:
 
 def written(cell: pl.Expr) -> pl.Expr:
     """A cell as it is; null where it is blank."""
-    return where([cell], _may_be_blank, _unless_blank, pl.String())
+    return where([_unless_empty(cell)], _may_be_indented, _unless_blank, pl.String())
 
 
 def _unless_blank(cell: pl.Expr) -> pl.Expr:
