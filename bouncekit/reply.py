@@ -149,7 +149,7 @@ _NUMBER = r"[ (\[#][0-9]+\b"
 # What stands around a reply in logs (Exim's `R=dkim_lookup T=smtp X=TLS...`, too), ESMTP's own
 # (`MAIL FROM:<...> SIZE=5050`), and the types of RFC 3464 (`Remote-MTA: dns; mx.example.org`).
 _PARAMETER = (
-    r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12]|mailer|ctladdr|[rthxfpc]|cv|dn|qt|dt)=\S*)"
+    r"\b(?:size=[0-9]+|(?:helo|proto|from|to|relay|ruleset|arg[12]|mailer|ctladdr|[rthxfpco]|cv|dn|qt|dt|ou|cn)=\S*)"
     r"|\b(?:rfc822|smtp|utf-8) ?; ?"
     r"|\bdns ?; ?(?:[~\[]|localhost|unknown|(?:[a-z0-9-]+\.)+[a-z0-9-]+)"
 )
@@ -173,7 +173,7 @@ _PAGES = {"docs/smtplf": " bare linefeed ", "spf.pobox.com": " openspf "}
 _WRAPPED = (
     r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
     r"|headers\s+of\s+the\s+original\s+message|delivery\s+temporarily\s+suspended:"
-    r"|<[^\s<>@~.:/\[]{1,64}>|undefined\s+mailbox\s+status"
+    r"|<[^\s<>@~.:/\[]{1,64}>|undefined\s+mailbox\s+status|\blisted\s+below|spam[\s&-]+virus[\s-]+firewall"
 )
 # Above the reply Gmail and .NET say in their own words what they take it for.
 _SERVER_SAID = (
