@@ -19,6 +19,7 @@ from polars.testing import assert_frame_equal
 from bouncekit.errors import BouncekitError
 from bouncekit.read import cells, load, read, scan
 from bouncekit.read.containers import decodes
+from bouncekit.read.delimited import sniff
 from bouncekit.read.guess import guess
 from bouncekit.read.layouts import layouts
 from bouncekit.read.times import instant, typed_forms, usual_time
@@ -320,10 +321,28 @@ TIMES = {
     "20240131120500": NOON,
     "January 31st, 2024 12:05 PM": NOON,
     "Wed Jan 31 12:05:00 2024": NOON,
+    "Wednesday, January 31, 2024 at 12:05 PM": NOON,
+    "Jan 31, 2024, 12:05:00 PM": NOON,
+    "Wed Jan 31 2024 13:05:00 GMT+0100 (Central European Standard Time)": NOON,
+    "2024-01-31T13:05:00+01:00[Europe/Paris]": NOON,
+    "31/Jan/2024:12:05:00 +0000": NOON,
+    "31.01.24, 12:05": NOON,
+    "31-JAN-24 12.05.00.000000 PM": NOON,
+    "31. Januar 2024 12:05": NOON,
+    "31. 1. 2024 12:05": NOON,
+    "31 janv. 2024, 12:05": NOON,
+    "31 janvier 2024 12h05": NOON,
+    "31 de enero de 2024, 12:05": NOON,
+    "mercoledì 31 gennaio 2024 12:05": NOON,
+    "quarta-feira, 31 de janeiro de 2024 12:05": NOON,
+    "31 januari 2024 om 12:05": NOON,
     "2024年1月31日 12:05": NOON,
     "2024-01-31": NOON.replace(hour=0, minute=0),
     "2024-01-31 12:05:00 XYZ": None,
     "03/04/2024": None,
+    "03/04/24": None,
+    "5.1.10": None,
+    "10.1.20.30": None,
     "yesterday": None,
     "": None,
 }
@@ -369,12 +388,32 @@ def test_slashed_dates_are_read_in_the_order_their_column_proves(tmp_path: Path)
     assert days("03/04/2024", "05/06/2024") == [None, None]
     assert "2 without a time" in load(tmp_path / "dates.csv").summary
     assert days("03/04/2024", mapping={"time_format": "%d/%m/%Y"}) == [3]
+    assert days("03/04/24", "13/04/24 14:05") == [3, 13]
+    assert days('"3/4/24, 1:05 PM"', '"4/13/24, 1:05 PM"') == [4, 13]
+    assert days("24/03/15", "24/03/16") == [None, None]  # the year may come first
+    assert days("24/03/15", "24/03/16", "2024-03-17") == [None, None, 17]
 
 
 def test_times_without_a_zone_are_in_the_zone_the_user_names(tmp_path: Path) -> None:
     rows = "ann@example.org,550,2024-07-01 12:00:00\nann@example.org,550,2024-07-01T12:00:00Z\n"
     frame = read(put(tmp_path, "t.csv", "email,reason,date\n" + rows), tz="Europe/Berlin")
     assert frame["time"].dt.hour().to_list() == [10, 12]
+
+
+@pytest.mark.parametrize(
+    ("row", "delimiter"),
+    [
+        ('ann@example.org;550 no;"Friday, March 15, 2024"', ";"),
+        ("ann@example.org;550 no;Mar 15, 2024, 10:00:00 AM", ";"),
+        ("ann@example.org\t550 no, really, no\t2024-03-15", "\t"),
+        ("ann@example.org,550 a;b;c,2024-03-15", ","),
+        ("ann@example.org|550 a, b|2024-03-15", "|"),
+    ],
+)
+@pytest.mark.parametrize("title", ["", "Bounces in June\n"])
+def test_what_parts_the_header_parts_the_rows(row: str, delimiter: str, title: str) -> None:
+    header = delimiter.join(["email", "reason", "date"])
+    assert sniff(f"{title}{header}\n{row}\n{row}\n").separator == delimiter
 
 
 PIECES = [*map(str.encode, "a\nä€😀"), b"\xc3", b"\xa4", b"\xe2\x82", b"\xf0"]

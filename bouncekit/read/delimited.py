@@ -198,13 +198,16 @@ def _is_preamble(row: list[str], width: int) -> bool:
     return row[0].lstrip().startswith(("#", "sep=")) or (len(row) == 1 and width > 1)
 
 
-def _agreement(rows: list[tuple[int, int, list[str]]]) -> tuple[float, int]:
-    """Share of rows as wide as the header (0 where that has one cell), then its width."""
+def _agreement(rows: list[tuple[int, int, list[str]]]) -> tuple[float, int, int]:
+    """Share of rows as wide as the header (0 where that has one cell), its place, its width.
+
+    Commas in each row's reply or date agree with one another, but not with the header.
+    """
     widths = [len(row) for *_, row in rows] or [1]
     if widths[0] == 1:
-        return 0.0, 1
+        return 0.0, 0, 1
     agreeing = sum(width == widths[0] for width in widths[1:])
-    return round(agreeing / max(len(widths) - 1, 1), 1) or 0.05, widths[0]
+    return round(agreeing / max(len(widths) - 1, 1), 1) or 0.05, -rows[0][0], widths[0]
 
 
 def _distinct(header: list[str]) -> list[str]:

@@ -18,9 +18,9 @@ from bouncekit.read.objects import open_bodies, open_json, open_ndjson, within
 from bouncekit.read.spread import spread
 from bouncekit.read.times import (
     SLASHED,
-    first_and_second,
     has_local,
     instant,
+    proofs,
     told,
     typed_forms,
     usual_time,
@@ -345,9 +345,9 @@ def _inferred_zone(layout: Layout, sample: pl.DataFrame, options: Options) -> tu
 
 def _day_first(frame: pl.LazyFrame, cell: pl.Expr) -> bool | None:
     """Whether 03/04/2024 is in April, told by the rest of its column; None if that is silent."""
-    first, second = first_and_second(cell)
-    days = frame.select(first=first > 12, second=second > 12).collect(engine="streaming").row(0)
-    return {(True, False): True, (False, True): False}.get(days)
+    day, month = proofs(cell)
+    proved = frame.select(day=day, month=month).collect(engine="streaming").row(0)
+    return {(True, False): True, (False, True): False}.get(proved)
 
 
 def _first(reader: Reader, found: Sequence[pl.Expr], dtype: pl.DataType = TEXT) -> pl.Expr:

@@ -22,7 +22,12 @@ SHAPE = r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?(Z|[+-]\
 OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)$")
 STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d"
 YEAR = r"(?:^|\D)(?:19|20)\d\d"
-SLASHED = r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}"
+SLASHED = r"^(\d{1,2})[/-](\d{1,2})[/-]\d\d(?:\d\d|\D|$)"
+# Dates with two digits of the year. Between dots a time must follow: 5.1.10 is a status code.
+SHORT = (
+    r"^(\d\d?[/-](?:\d\d?|[A-Za-z]{3,})[/-])(\d\d)(,? |$)",
+    r"^(\d\d?\.\d\d?\.)(\d\d)(,? +\d\d?:)",
+)
 
 # Dates as they are typed, for chrono's strptime (%B reads Oct and October alike).
 DATES = (
@@ -43,6 +48,24 @@ ZONES = {
     **dict.fromkeys((" MST", " PDT"), "-07:00"),
     " PST": "-08:00",
 }
+# How people of western Europe call the months, too.
+MONTHS = {
+    "Jan": "January Januar januari janvier janv enero ene gennaio gen janeiro",
+    "Feb": "February Februar februari février févr fevrier febrero febbraio fevereiro fev",
+    "Mar": "March März Mär maart mrt mars marzo março",
+    "Apr": "April avril avr abril abr aprile",
+    "May": "May Mai mei mayo maggio mag maio",
+    "Jun": "June Juni juin junio giugno giu junho",
+    "Jul": "July Juli juillet juil julio luglio lug julho",
+    "Aug": "August augustus août aout agosto ago",
+    "Sep": "September septembre sept septiembre settembre set setembro",
+    "Oct": "October Oktober Okt octobre octubre ottobre ott outubro out",
+    "Nov": "November novembre noviembre novembro",
+    "Dec": "December Dezember Dez décembre déc diciembre dic dicembre dezembro",
+}
+MONTH_OF = {name: month for month, names in MONTHS.items() for name in names.split()}
+# What stands between a date and its time of day.
+AT = r"(?:T|,? +(?:(?:at|um|om|à|alle|a las|às|kl\.?) +)?)"
 
 
 def instant(cell: pl.Expr, forms: Sequence[str] = (), *, zone: str = "UTC") -> pl.Expr:
@@ -62,7 +85,8 @@ def instant(cell: pl.Expr, forms: Sequence[str] = (), *, zone: str = "UTC") -> p
     is_full = (length > 20) & text.str.contains(STAMP)
     times += [_parsed(pl.when(is_full).then(iso), form, zone) for form in FULL]
     if forms:
-        typed = _plain(pl.when(_is_typed(text)).then(text))
+        dated = _in_full(text)
+        typed = _plain(pl.when(_is_typed(dated)).then(dated))
         times += [_parsed(typed, form, zone) for form in forms]
     return pl.coalesce(times)
 
@@ -115,7 +139,7 @@ def typed_forms(cells: pl.Series, *, day_first: bool | None = None) -> tuple[str
     ('%d %B %Y %H:%M:%S%.f%#z',)
     """
     text = cells.str.strip_chars().drop_nulls().unique(maintain_order=True).head(SAMPLE_CELLS)
-    typed = text.to_frame("cell").filter(_is_typed(pl.col("cell")))
+    typed = text.to_frame("cell").select(_in_full(pl.col("cell"))).filter(_is_typed(pl.col("cell")))
     left = typed.select(_plain(pl.col("cell"))).to_series()
     slashed = {True: DAY_FIRST, False: MONTH_FIRST, None: ()}[day_first]
     forms = []
@@ -139,11 +163,22 @@ def has_local(cells: pl.Series) -> bool:
     return bool(is_local.any())
 
 
-def first_and_second(cell: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """Greatest first and second number of the slashed dates in a column; null without any."""
-    numbers = (cell.str.strip_chars().str.extract(SLASHED, group) for group in (1, 2))
-    first, second = (number.cast(pl.Int32).max() for number in numbers)
-    return first, second
+def proofs(cell: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Whether the slashed dates of a column prove that the day comes first, or that the month does.
+
+    In 24/03/15 the first number may be the year: there it takes one that can be none.
+    """
+    text = cell.str.strip_chars()
+    first, second = (text.str.extract(SLASHED, group).cast(pl.Int32) for group in (1, 2))
+    is_whole = first.is_not_null() & (_in_full(text) == text)
+    return (first > 12).any() & (is_whole | (first <= 12)).any(), (second > 12).any()
+
+
+def _in_full(text: pl.Expr) -> pl.Expr:
+    """A date with all digits of its year."""
+    for short in SHORT:
+        text = text.str.replace(short, "${1}20$2$3")
+    return text
 
 
 def _is_typed(text: pl.Expr) -> pl.Expr:
@@ -153,12 +188,26 @@ def _is_typed(text: pl.Expr) -> pl.Expr:
 
 def _plain(text: pl.Expr) -> pl.Expr:
     """A typed time without weekday, comment and ordinals; its zone as an offset, if it has one."""
+    names = sorted(MONTH_OF, key=len, reverse=True)
     return (
         text.str.replace(r"^(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*[.,]* *", "")
-        .str.replace(r" *\([^()]*\)$", "")
+        .str.replace(r"^\p{L}[\p{L}-]*[.,]* +(\d\d?\.? (?:de )?\p{L})", "$1")  # any other weekday
+        .str.replace(r" *(?:\([^()]*\)|\[[^\[\]]*\])$", "")
+        .str.replace_many(
+            names, [MONTH_OF[name] for name in names], ascii_case_insensitive=True, leftmost=True
+        )
+        .str.replace_all(" de ", " ", literal=True)
+        .str.replace(r"(\d)\. (\p{L})", "$1 $2")
+        .str.replace(r"(\p{L})\. (\d)", "$1 $2")
         .str.replace(r"^([A-Za-z]+) +(\d+ )([\d:.]+)( [A-Z]+)? (\d{4})$", "$1 $2$5 $3$4")  # ctime
         .str.replace(r"(\d)(?:st|nd|rd|th)\b", "$1")
-        .str.replace(r"(\d|日)(?:T|,? +(?:at +)?)(\d\d?:?\d\d)", "$1 $2")
+        .str.replace(r"(\d), +(\d{4})", "$1 $2")
+        .str.replace(r"(\d\d?)h(\d\d)\b", "$1:$2")
+        .str.replace(r" (\d\d)\.(\d\d)\.(\d\d)(?:\.\d+)? ([AP]M)$", " $1:$2:$3 $4")  # Oracle
+        .str.replace(r"(/\d{4}):(\d\d:)", "$1 $2")  # Apache
+        .str.replace(rf"(\d|日){AT}(\d\d?:\d\d)", "$1 $2")
+        .str.replace(r"(\d)T(\d{4})", "$1 $2")
+        .str.replace(r" GMT([+-]\d\d)", "$1")
         .str.replace_many(list(ZONES), list(ZONES.values()))
         .str.replace(r"(\d) +([+-]\d\d:?\d\d)$", "$1$2")
     )
