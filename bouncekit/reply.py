@@ -168,12 +168,14 @@ _AROUND = {"unknown address error": " ", "e-mail": "email"}
 _PAGES = {"docs/smtplf": " bare linefeed ", "spf.pobox.com": " openspf "}
 # JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
 # name has another address Sendmail says what may be; PowerMTA says what else it sends, Postfix that
-# what was replied holds for all mail to that host. What stands in angle brackets is a name,
-# and the name of 5.2.0 (RFC 3463 §3.3) says nothing.
+# what was replied holds for all mail to that host, Exchange by which host (FQDN) and when (LRT).
+# What stands in angle brackets is a name, the name of 5.2.0 (RFC 3463 §3.3) says nothing, and what
+# is listed below is on no blocklist.
 _WRAPPED = (
     r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
     r"|headers\s+of\s+the\s+original\s+message|delivery\s+temporarily\s+suspended:"
     r"|<[^\s<>@~.:/\[]{1,64}>|undefined\s+mailbox\s+status|\blisted\s+below|spam[\s&-]+virus[\s-]+firewall"
+    r"|\{(?:led|msg|fqdn|ip|lrt)="
 )
 # Above the reply Gmail and .NET say in their own words what they take it for.
 _SERVER_SAID = (
