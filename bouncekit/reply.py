@@ -166,16 +166,24 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
 # Pages that are all the explanation there is: of qmail's bare linefeeds, and of SPF before 2005.
 _PAGES = {"docs/smtplf": " bare linefeed ", "spf.pobox.com": " openspf "}
-# JavaMail has a name for whatever was replied, PHP's Swift a word before it; of a client whose
-# name has another address Sendmail says what may be; PowerMTA says what else it sends, Postfix that
-# what was replied holds for all mail to that host, Exchange by which host (FQDN) and when (LRT).
-# What stands in angle brackets is a name, the name of 5.2.0 (RFC 3463 §3.3) says nothing, and what
-# is listed below is on no blocklist.
-_WRAPPED = (
-    r"invalid\s+addresses;|'invalid\s+addresses'|with\s+message\s+[\"']|\(may\s+be\s+forged\)"
-    r"|headers\s+of\s+the\s+original\s+message|delivery\s+temporarily\s+suspended:"
-    r"|<[^\s<>@~.:/\[]{1,64}>|undefined\s+mailbox\s+status|\blisted\s+below|spam[\s&-]+virus[\s-]+firewall"
-    r"|\{(?:led|msg|fqdn|ip|lrt)="
+# What programs say around a reply, of whatever was replied.
+_WRAPPED = "|".join(
+    (
+        r"invalid\s+addresses;|'invalid\s+addresses'",  # JavaMail
+        r"invalid\s+address:\s+\S+\s+com\.zimbra|rcpt\s+failed:\s+invalid\s+recipient",
+        r"with\s+message\s+[\"']|smtp\s+server\s+error:",  # Swift and PHPMailer, of PHP
+        r"server\s+error:\s*[0-9]{3}\b|secure\(ssl\):",  # Outlook
+        r"verify\s+that\s+your\s+email\s+address\s+is\s+correct",  # Thunderbird
+        r"\{(?:led|msg|fqdn|ip|lrt)=",  # Exchange
+        r"headers\s+of\s+the\s+original\s+message",  # PowerMTA, of what follows
+        r"including\s+all\s+(?:the\s+)?headers|message-id:\s*[<~]",
+        r"delivery\s+temporarily\s+suspended:|\(host\s+\S+\[",  # Postfix
+        r"\(may\s+be\s+forged\)",  # Sendmail, of a client whose name has another address
+        r"<[^\s<>@~.:/\[]{1,64}>",  # a name
+        r"undefined\s+mailbox\s+status",  # what 5.2.0 is called (RFC 3463 §3.3)
+        r"\blisted\s+below",  # no list
+        r"spam[\s&-]+virus[\s-]+firewall",  # Barracuda
+    )
 )
 # Above the reply Gmail and .NET say in their own words what they take it for.
 _SERVER_SAID = (
@@ -189,6 +197,10 @@ _PREFACE = (
     r"(?:from\s+the\s+remote\s+server\s+|that\s+the\s+other\s+server\s+returned\s+)?was:"
     rf"|{_SERVER_SAID})\s*(\S)"
 )
+# What a program says before the reply is no part of it: `RCPT TO:<...>: 554 Invalid Date header` is
+# no invalid recipient. The bar keeps their words apart, unless they tell that the sender is meant.
+_IS_REPLY = r"^\W*[2-5][0-9][0-9]\b|\bmail from:|\bafter (?:ehlo|helo)\b"
+_FIRST_CODE = (r"(\S\s*)\b([45][0-9][0-9][ -])", "$1 ¦ $2")
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = (
     r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+[<~]"
@@ -296,8 +308,13 @@ def words_of(text: pl.Expr) -> pl.Expr:
     """Do what `words` does with a `wording`."""
     apart = _replaced(text, WITHOUT_BLANKS, _AMONG_SIGNS, " ${0} ")
     reply = _replaced(apart, _MAY_BE_PREFACE, _PREFACE, " $1")
+    parted = (
+        pl.when(reply.str.contains(_IS_REPLY))
+        .then(reply)
+        .otherwise(reply.str.replace(*_FIRST_CODE))
+    )
     bare = (
-        _replaced(reply, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
+        _replaced(parted, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_TWO_WORDS, "$1$2")

@@ -277,6 +277,49 @@ def test_a_queue_id_and_the_recipient_in_front_do_not_decide(queue_id: str, name
     assert not changed((pl.lit(f"{queue_id}: to=<{name}>: ") + pl.col("reply")).alias("reply"))
 
 
+AROUND = (
+    "host mx.example.org[192.0.2.7] said: {} (in reply to RCPT TO command)",
+    "SMTP error from remote mail server after RCPT TO:<ann@example.org>: mx.example.org: {}",
+    "Remote host said: {}\nGiving up on 192.0.2.7.",
+    "smtp; {}",
+    "mx.example.org #<mx.example.org #5.0.0 smtp; {}> #SMTP#",
+    "Remote Server returned '{}'",
+    "mx.example.org gave this error:\n{}",
+    "The response from the remote server was:\n\n{}",
+    "The mail could not be delivered to the following recipients:\nann@example.org\n{}",
+    "com.sun.mail.smtp.SMTPAddressFailedException: {}\n",
+    "Mailbox unavailable. The server response was: {}",
+    "SMTP Error: The following recipients failed: ann@example.org: {}",
+    "SMTP server error: RCPT TO command failed Detail: {} SMTP code: 550",
+    "Net::SMTPFatalError: {}",
+    "failed to send email: {}",
+    "RCPT TO:<ann@example.org>\n{}",
+    "Delivery failed: {}",
+    "error sending message in campaign News: subscriber 1: {}",
+    "{} For more information visit https://example.org/errors?id=12345",
+    "{}. If you believe that this is an error, please write to your administrator.",
+    "{}\nThis is a permanent error; I've given up. Sorry it didn't work out.",
+    "{} [AB1NAM11FT063.eop.example.com 2024-03-01T10:00:00.123Z 08DC39C1D5A0B3A2]",
+    "{}\n\n------ This is a copy of the message, including all the headers. ------\n",
+    "{} [Message-ID: <20240301100000.ABC123@example.com>]",
+    "{}; from=<news@example.com> to=<ann@example.org> proto=ESMTP helo=<mx.example.com>",
+    "{} (host mx.example.org[192.0.2.7])",
+    "{} Your message could not be delivered to the recipient.",
+)
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_what_programs_say_around_a_reply_does_not_decide(around: str) -> None:
+    """Where the reply begins with its code and has words: else it is told by whatever there is."""
+    before, after = around.split("{}")
+    has_words = classify(RECEIVERS)["certainty"] == "text"
+    told = RECEIVERS.select("reply").filter(has_words, pl.col("reply").str.contains("^[45]"))
+    wrapped = told.select(reply=pl.lit(before) + pl.col("reply") + pl.lit(after))
+    bare, found = classify(told), classify(wrapped)
+    lost = found.filter(found["category"] != bare["category"])
+    assert lost.is_empty(), lost.select("category", "because", "reply").rows()
+
+
 # What becomes of the frame
 
 
