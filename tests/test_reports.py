@@ -467,6 +467,44 @@ because:
             )
         ],
     ),
+    "Chinese, its marks too": (
+        notice("""\
+很抱歉，您的邮件被退回来了。
+
+退信原因：
+收件人（ann@example.org）邮箱不存在，550 Mailbox not found。
+
+收件人： ann@example.org
+主题： June
+"""),
+        [("bounce", "ann@example.org", "550 Mailbox not found。")],
+    ),
+    "Chinese of Taiwan, by a postmaster": (
+        notice(
+            """\
+您寄給下列收件者的郵件無法送達：
+
+ann@example.org
+原因：信箱已滿，請稍後再試
+""",
+            writer="postmaster@example.org",
+            headers="Subject: Hi\n",
+        ),
+        [("bounce", "ann@example.org", "原因：信箱已滿，請稍後再試")],
+    ),
+    "Arabic, by a postmaster": (
+        notice(
+            """\
+تعذر تسليم رسالتك إلى المستلم التالي:
+
+ann@example.org
+السبب: صندوق البريد ممتلئ
+""",
+            writer="postmaster@example.org",
+            headers="Subject: Hi\n",
+        ),
+        [("bounce", "ann@example.org", "السبب: صندوق البريد ممتلئ")],
+    ),
     "GroupWise": (
         notice("""\
 The message that you sent was undeliverable to the following:

@@ -4,7 +4,9 @@ import re
 
 from bouncekit.read.mime import Headers
 
-_LOCAL = r"""(?:"[^"\s@]{1,64}"|(?<![^\s<>()\[\]"',;:|])[^\s<>()\[\]"',;:|@]{1,128})"""
+# What stands between addresses and other text, in Chinese and Japanese too.
+_BETWEEN = r"""\s<>()\[\]"',;:|（）〈〉《》「」『』【】“”‘’、，：；。"""
+_LOCAL = rf"""(?:"[^"\s@]{{1,64}}"|(?<![^{_BETWEEN}])[^{_BETWEEN}@]{{1,128}})"""
 # The last label is all ASCII letters or none: text in other scripts may follow without a blank.
 _DOMAIN = (
     r"(?:(?:[\w-]{1,63}\.)+(?:[A-Za-z0-9-]{2,63}|[^\W0-9A-Za-z_]{2,63})"
@@ -38,6 +40,8 @@ def addresses(text: str) -> list[str]:
 
     >>> addresses("Ann <ann@example.org>, 'bo@example.org' and ann@example.org.")
     ['ann@example.org', 'bo@example.org']
+    >>> addresses("收件人（ann@example.org）：邮箱不存在")
+    ['ann@example.org']
     """
     if "@" not in text:
         return []

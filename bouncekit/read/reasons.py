@@ -10,7 +10,7 @@ from bouncekit.read.mime import lower
 # an enhanced code behind it anywhere, or an enhanced code at the start of a line.
 QUOTED_REPLY = re.compile(
     r"""(?:^[\s>*<|#(\["'-]*(?:(?:Out|S|Received)\s*[:>]+\s*)?
-      |[:;(\[>#'"]\s*
+      |[:;(\[>#'"：，；（]\s*
       |\b(?:said|reply|replied|error|error_code|code|returned|with|reason|response|message|was|is)
         \s+[:<(\['"#]*)
       (?P<code>[45]\d\d(?=[\s,;:<(\[_-]|\#|$)(?!\s*(?:seconds|minutes|hours|bytes|MB|KB)))
@@ -63,10 +63,14 @@ _ADVICE = re.compile(
 # What announces the reason. Read in lower case, each branch begins with a letter (see _STAGE).
 _ANNOUNCES = re.compile(
     r"(?:b(?<=\bb)ecause|r(?<=\br)e(?:asons?|sponse)\b[^:\n]{0,40}|d(?<=\bd)elivery attempts?"
-    r"|g(?<=\bg)rund|motivo|raison|r(?<=\br)eden|powód|причина)[ \t]*:$",
+    r"|g(?<=\bg)rund|motivo|raison|r(?<=\br)eden|powód|причина|原因|理由)[ \t]*[:：]$",
     re.M,
 )
-_SUMMARY = re.compile(r"(?:To|From|Subject|Date|Sent|Message-ID)\s*:", re.I)
+_MAY_ANNOUNCE = re.compile(r"[:：]$", re.M)
+_SUMMARY = re.compile(
+    r"(?:To|From|Subject|Date|Sent|Message-ID|收件人|发件人|主题|主題|时间|宛先|差出人|件名|日時)\s*[:：]",
+    re.I,
+)
 _ONLY_ADDRESS = re.compile(rf"^\W*(?:mailto:)?{ADDRESS}\W*$")
 _ALIAS = re.compile(r"\(?(?:expanded|generated|forwarded) from\b.*", re.I)
 _BRACKET = re.compile(r"[()]")
@@ -191,7 +195,7 @@ def announced_reason(among: list[str]) -> str:
     'no answer'
     """
     for number, paragraph in enumerate(among):
-        if not paragraph.endswith(":") and ":\n" not in paragraph:
+        if not _MAY_ANNOUNCE.search(paragraph):
             continue
         if found := _ANNOUNCES.search(lower(paragraph)):
             following = paragraph[found.end() :].strip() or "".join(among[number + 1 : number + 2])

@@ -31,7 +31,10 @@ FAILURE = re.compile(
     |niet\ (?:worden\ )?bezorg|(?:on|niet\ )bestelbaar|olevererbar|(?:inte|ikke)\ lever
     |nie\ ?(?:zosta|dostarcz|można\ dostarcz)|nedoručiteln|nelze\ doručit|kézbesíthetetlen
     |teslim\ edilem|не\ ?доставл|не\ может\ быть\ доставлен|не\ удается\ доставить
-    |送信でき|配信でき|配信不能|配送|エラー|退信|投递失败|未送达|无法(?:投递|送达)""",
+    |送信でき|配信でき|配信不能|配送|エラー|退信|投(?:递失败|遞失敗)|未送[达達]|[无無]法(?:投[递遞]|送[达達]|[发發傳]送)
+    |(?:전송|발송|배달).{0,4}(?:실패|못)|반송|không\ (?:thể\ )?gửi
+    |tidak\ (?:dapat|bisa)\ (?:di)?kirim|nu\ a\ putut\ fi
+    |δεν\ (?:παραδόθηκε|ήταν\ δυνατ)|تعذر|فشل|לא\ (?:נמסר|ניתן)|ไม่สามารถ""",
     re.X,
 )
 
