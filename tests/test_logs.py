@@ -188,6 +188,10 @@ def cells(line: str) -> str:
     return ",".join([*made, "", "", ""])
 
 
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
 # How other programs hand on the two lines of smtp[12] and qmgr[7].
 WRAPPED: dict[str, Callable[[str, int, str], str]] = {
     "rsyslog": lambda program, pid, said: (
@@ -240,6 +244,37 @@ WRAPPED: dict[str, Callable[[str, int, str], str]] = {
         "2026-03-04T12:00:00.123456789Z stdout F "
         f"Mar  4 12:00:00 mx postfix/{program}[{pid}]: {said}"
     ),
+    "grep -n over several files": lambda program, pid, said: (
+        f"/var/log/mail.log.1:12:2026-03-04T12:00:00.123456Z mx postfix/{program}[{pid}]: {said}"
+    ),
+    "colours of a terminal": lambda program, pid, said: (
+        f"\x1b[0m2026-03-04T12:00:00.123456Z mx "
+        f"\x1b[1mpostfix/{program}\x1b[0m[{pid}]: {said}\x1b[0m"
+    ),
+    "CSV of a log service": lambda program, pid, said: (
+        '"2026-03-04T12:00:00.123456Z","mx",'
+        + quoted(f"Mar  4 12:00:00 mx postfix/{program}[{pid}]: {said}")
+    ),
+    "CSV of a log service, its message alone": lambda program, pid, said: (
+        "2026-03-04 12:00:00.123456," + quoted(f"mx postfix/{program}[{pid}]: {said}") + ",info"
+    ),
+    "Elasticsearch": lambda program, pid, said: json.dumps(
+        {
+            "_index": "mail-2026.03.04",
+            "_source": {
+                "@timestamp": "2026-03-04T12:00:00.123456Z",
+                "message": f"Mar  4 12:00:00 mx postfix/{program}[{pid}]: {said}",
+            },
+        }
+    ),
+    "Filebeat": lambda program, pid, said: json.dumps(
+        {
+            "@timestamp": "2026-03-04T12:00:00.123456Z",
+            "host": {"name": "mx"},
+            "process": {"name": f"postfix/{program}", "pid": pid},
+            "message": said,
+        }
+    ),
     "spreadsheet": lambda program, pid, said: cells(
         f"2026-03-04T12:00:00.123456Z mx postfix/{program}[{pid}]: {said}"
     ),
@@ -264,7 +299,7 @@ def test_a_log_is_read_through_what_other_programs_made_of_its_lines(
     assert reading.frame.select(told).rows() == [
         (NOON, "bounce", "ann@example.org", "news@example.com", reply)
     ]
-    assert "taken as UTC" not in str(reading)
+    assert ("taken as UTC" in str(reading)) == (way == "CSV of a log service, its message alone")
 
 
 def exported(entries: list[dict[str, str]]) -> bytes:

@@ -6,13 +6,13 @@ import polars as pl
 
 from bouncekit.schema import Time
 
-_DATED = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC\b|[+-]\d\d:?\d\d))?"
+DATED = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC\b|[+-]\d\d:?\d\d))?"
 # RFC 3164 §4.1.2: "Oct 11 22:14:15", the day filled up with a blank.
-_SYSLOG = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d"
+SYSLOG = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d"
 # journalctl -o short-unix
 _COUNTED = r"\d{10}\.\d{6}"
 # Before it the priority and version (RFC 5424 §6), or the weekday (journalctl -o short-full).
-STAMP = rf"^(?:<\d+>1? ?|[A-Z][a-z]{{2}} )?({_DATED}|{_SYSLOG}|{_COUNTED})"
+STAMP = rf"^(?:<\d+>1? ?|[A-Z][a-z]{{2}} )?({DATED}|{SYSLOG}|{_COUNTED})"
 # Seconds since 1970 as qmail's splogger writes them, and TAI64N labels as multilog does.
 MACHINE_STAMP = r"(?:^|\s)(\d{9,10}\.\d{6}|@4[0-9a-f]{23})(?: |$)"
 # https://cr.yp.to/libtai/tai64.html; daemontools counts ten seconds more than the clock, whatever

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from bouncekit.read.logs.export import FIELD_END
+from bouncekit.read.logs.stamps import DATED, SYSLOG
 
 Unwrap = Callable[[pl.Expr], pl.Expr]
 
@@ -21,10 +22,21 @@ class Wrapping:
     off: Unwrap
 
 
-def _of_docker(text: pl.Expr) -> pl.Expr:
-    """`{"log":"Mar  4 09:12:00 mx ...\\n","stream":"stdout","time":"2026-03-04T09:12:00.1Z"}`."""
-    said = text.str.json_path_match("$.log").str.strip_chars_end("\n")
-    return pl.concat_str(text.str.json_path_match("$.time"), said, separator=" ")
+def _of_json(text: pl.Expr) -> pl.Expr:
+    """`{"log":"Mar  4 09:12:00 mx ...\\n","stream":"stdout","time":"2026-03-04T09:12:00.1Z"}`.
+
+    So Docker writes; Elasticsearch and what fills it have other names for the same.
+    """
+
+    def value(*paths: str) -> pl.Expr:
+        return pl.coalesce(map(text.str.json_path_match, paths))
+
+    time = value("$.time", "$['@timestamp']", "$._source['@timestamp']")
+    program = value("$.process.name", "$._source.process.name")
+    pid = value("$.process.pid", "$._source.process.pid")
+    said = value("$.log", "$.message", "$._source.message").str.strip_chars_end("\n")
+    of_program = pl.format("{}[{}]: {}", program, pid, said)
+    return pl.concat_str(time, pl.coalesce(of_program, said), separator=" ")
 
 
 def _of_journal_json(text: pl.Expr) -> pl.Expr:
@@ -74,6 +86,14 @@ def _of_spreadsheet(text: pl.Expr) -> pl.Expr:
     )
 
 
+def _of_csv(text: pl.Expr) -> pl.Expr:
+    """`"2026-03-04T09:12:00Z","mx","Mar  4 09:12:00 ..."`: Graylog, Splunk and CloudWatch."""
+    quoted = text.str.extract(r'"((?:[^"]|"")*\]: (?:[^"]|"")*)"')
+    said = pl.coalesce(quoted, text.str.replace(_CSV, ""))
+    plain = said.str.replace_all('""', '"', literal=True)
+    return pl.concat_str(text.str.extract(_CSV), plain, separator=" ")
+
+
 _RFC_5424 = (
     r"^<\d+>1 (?P<stamp>\S+) (?P<host>\S+) (?P<program>\S+) (?P<pid>\S+) \S+ "
     r'(?:-|(?:\[[^\]" ]+(?: [^\]" =]+="(?:[^"\\]|\\.)*")*\])+)(?: \x{feff}?(?P<said>.*))?$'
@@ -81,12 +101,19 @@ _RFC_5424 = (
 _COMPOSE = r"^[\w.-]+ +\| "  # docker compose: `mail-1  | Mar  4 09:12:00 ...`
 _KUBERNETES = r"^(\d{4}-\d\d-\d\dT\S+) std(?:out|err) [FP] "
 
+_GREP = rf"^[^\s:\"]+:(?:\d+:)?({DATED}|{SYSLOG})"  # `mail.log.1:12:Mar  4 09:12:00 ...`
+_COLOUR = r"\x1b\[[\d;]*m"
+_CSV = rf'^"?({DATED})"?[,;\t]'
+
 # From the outermost to the innermost
 WRAPPINGS = (
+    Wrapping(_COLOUR, lambda text: text.str.replace_all(_COLOUR, "")),
+    Wrapping(_GREP, lambda text: text.str.replace(_GREP, "$1")),
+    Wrapping(_CSV, _of_csv),
     Wrapping(r"[,;]$", _of_spreadsheet),
     Wrapping(_COMPOSE, lambda text: text.str.replace(_COMPOSE, "")),
     Wrapping(_KUBERNETES, lambda text: text.str.replace(_KUBERNETES, "$1 ")),
-    Wrapping(r'^\{"log":".*"time":"', _of_docker),
+    Wrapping(r'^\{.*"(?:log|message)" ?: ?"', _of_json),
     Wrapping(r'^\{.*"__REALTIME_TIMESTAMP" ?: ?"\d{16}"', _of_journal_json),
     Wrapping(rf"(?:^|{FIELD_END})__REALTIME_TIMESTAMP=\d{{16}}", _of_journal_export),
     Wrapping(_RFC_5424, _of_rfc_5424),
