@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_sources import GOLDEN
 
-from bouncekit.read import load, objects
-from bouncekit.read.documents import records_of
+from bouncekit.read import load, objects, read
+from bouncekit.read.documents import records_of, records_of_frame
 from bouncekit.read.envelopes import LISTS, _lists
 
 KEYS = st.sampled_from([*LISTS[:4], "Items", "page", 'odd "\\ ü'])
@@ -71,3 +71,37 @@ def test_an_export_reads_alike_with_and_without_its_tree(
     by_record = load(path)
     monkeypatch.setattr(objects, "records_of", lambda text: None)
     assert by_record.frame.equals(load(path).frame)
+
+
+@given(DOCUMENTS)
+def test_any_document_is_a_frame_or_none(document: Any) -> None:
+    rows = records_of_frame(json.dumps(document))
+    assert rows is None or all(isinstance(json.loads(row), dict) for row in rows)
+
+
+BOUNCED = {"ann@example.org": "550 no such user", "bob@example.org": "452 mailbox full"}
+FRAMES: dict[str, Any] = {
+    "columns": {
+        "email": dict(zip("01", BOUNCED, strict=True)),
+        "reason": dict(zip("01", BOUNCED.values(), strict=True)),
+    },
+    "index": {str(n): {"email": a, "reason": r} for n, (a, r) in enumerate(BOUNCED.items())},
+    "index of addresses": {address: {"reason": reason} for address, reason in BOUNCED.items()},
+    "split": {
+        "columns": ["email", "reason"],
+        "index": [0, 1],
+        "data": [list(item) for item in BOUNCED.items()],
+    },
+    "records": [{"email": address, "reason": reason} for address, reason in BOUNCED.items()],
+    "table": {
+        "schema": {"fields": [{"name": "email", "type": "string"}]},
+        "data": [{"email": address, "reason": reason} for address, reason in BOUNCED.items()],
+    },
+}
+
+
+@pytest.mark.parametrize("orient", FRAMES)
+def test_a_frame_that_pandas_wrote_is_read_however_it_lies(orient: str, tmp_path: Path) -> None:
+    path = tmp_path / "frame.json"
+    path.write_text(json.dumps(FRAMES[orient]))
+    assert dict(read(path).select("recipient", "reply").iter_rows()) == BOUNCED

@@ -262,6 +262,8 @@ ADDRESSES = {
     "ann@münchen.example.": "ann@münchen.example",
     "jörg@example.org": "jörg@example.org",
     "root@localhost": "root@localhost",
+    "'ann@example.org'": "ann@example.org",
+    "o'brien@example.org": "o'brien@example.org",
     "not an address": None,
     "ann@": None,
     "ann@example.org; bob@example.org": None,

@@ -65,7 +65,7 @@ def address(cell: pl.Expr) -> pl.Expr:
 
 
 def _unwrapped(cell: pl.Expr) -> pl.Expr:
-    stripped = cell.str.strip_chars()
+    stripped = cell.str.strip_chars().str.replace(r"^'(.*)'$", "$1")
     is_clean = stripped.str.contains(CLEAN)
     other = pl.when(~is_clean).then(stripped).str.extract(WRAPPED)
     local = other.str.extract(r"^(.*)@")

@@ -5,6 +5,7 @@ As a tree the document would take up to sixty times its size in memory.
 
 import json
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 import polars as pl
@@ -33,6 +34,49 @@ def records_of(text: str) -> pl.Series | None:
     except (ValueError, RecursionError):  # ValueError: a number of thousands of digits, too
         return None
     return found if end == len(text) else None
+
+
+def records_of_frame(text: str) -> list[str] | None:
+    """Give the records of a document as pandas' `to_json` writes a frame, or None for others.
+
+    By columns, by rows (which may be named by their addresses), or split into names and cells.
+
+    >>> records_of_frame('{"a": {"0": 1, "1": 2}, "b": {"0": "x", "1": "y"}}')
+    ['{"a": 1, "b": "x"}', '{"a": 2, "b": "y"}']
+    """
+    try:
+        frame = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: a number of thousands of digits
+        return None
+    if not isinstance(frame, dict) or not frame:
+        return None
+    rows: list[dict[str, object]] = []
+    match frame:
+        case {"columns": list(names), "data": list(cells)} if all(map(_is_list, cells)):
+            rows = [dict(zip(map(str, names), row, strict=False)) for row in cells]
+        case _ if all(part and isinstance(part, dict) for part in frame.values()):
+            rows = _turned(frame)
+    return [json.dumps(row, ensure_ascii=False) for row in rows] or None
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _turned(frame: dict[str, dict[str, object]]) -> list[dict[str, object]]:
+    """Give the rows of a frame by its rows or its columns; none of other objects in an object."""
+    inner = set(map(tuple, frame.values()))
+    if _are_numbers(frame):
+        return list(frame.values())
+    if all("@" in key for key in frame):
+        return [{"address": key, **row} for key, row in frame.items()]
+    if len(inner) == 1 and _are_numbers(*inner):
+        return [{name: part[key] for name, part in frame.items()} for key in next(iter(inner))]
+    return []
+
+
+def _are_numbers(keys: Iterable[str]) -> bool:
+    return all(map(str.isdecimal, keys))
 
 
 def _object(text: str, at: int) -> _Found:

@@ -12,7 +12,7 @@ from bouncekit.errors import BouncekitError
 from bouncekit.read.bodies import from_forms, from_literal, from_python, is_python
 from bouncekit.read.bounds import bound, check_document
 from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
-from bouncekit.read.documents import records_of
+from bouncekit.read.documents import records_of, records_of_frame
 from bouncekit.read.envelopes import RECORD, TEXT, json_values, opened
 from bouncekit.read.files import Peek, as_text, unmapped, unpack
 from bouncekit.read.streams import in_batches, in_large_batches, rows_within
@@ -70,7 +70,7 @@ def open_json(
         return _listed("json", records, known, mended=False)
     document = pl.DataFrame({RECORD: [text]}).select(inner(TEXT, ()))
     if document.item() is not None:
-        return _listed("json", [text], known, mended=mended)
+        return _listed("json", records_of_frame(text) or [text], known, mended=mended)
     documents = list(_documents(text))
     if pl.DataFrame({RECORD: documents}).select(inner(TEXT, ()).is_null().all()).item():
         raise _not_json(path, text)
