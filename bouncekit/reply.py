@@ -198,9 +198,9 @@ _PREFACE = (
     rf"|{_SERVER_SAID})\s*(\S)"
 )
 # What a program says before the reply is no part of it: `RCPT TO:<...>: 554 Invalid Date header` is
-# no invalid recipient. The bar keeps their words apart, unless they tell that the sender is meant.
-_IS_REPLY = r"^\W*[2-5][0-9][0-9]\b|\bmail from:|\bafter (?:ehlo|helo)\b"
-_FIRST_CODE = (r"(\S\s*)\b([45][0-9][0-9][ -])", "$1 ¦ $2")
+# no invalid recipient. A bar keeps their words apart, unless they tell that the sender is meant.
+_LEAD_IN = r"(?s)^(\W*[^\W\d].*?)(?-u:\b)([45][0-9][0-9][ -])"
+_LEAD_IN_OF_SENDER = r"((?:mail from:|after (?:ehlo|helo) )[^¦]*)¦ "
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = (
     r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+[<~]"
@@ -308,13 +308,10 @@ def words_of(text: pl.Expr) -> pl.Expr:
     """Do what `words` does with a `wording`."""
     apart = _replaced(text, WITHOUT_BLANKS, _AMONG_SIGNS, " ${0} ")
     reply = _replaced(apart, _MAY_BE_PREFACE, _PREFACE, " $1")
-    parted = (
-        pl.when(reply.str.contains(_IS_REPLY))
-        .then(reply)
-        .otherwise(reply.str.replace(*_FIRST_CODE))
-    )
     bare = (
-        _replaced(parted, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
+        _replaced(reply, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
+        .str.replace(_LEAD_IN, "${1}¦ $2")
+        .str.replace(_LEAD_IN_OF_SENDER, "$1")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")
         .str.replace_all(_TWO_WORDS, "$1$2")
