@@ -327,9 +327,14 @@ def words_of(text: pl.Expr) -> pl.Expr:
 
 
 def _replaced(text: pl.Expr, cheap: str, pattern: str, by: str) -> pl.Expr:
-    """Replace a pattern in the texts in which a cheap one is found: few, and it is dear."""
-    few = pl.when(text.str.contains(cheap)).then(text)
-    return pl.coalesce(few.str.replace_all(pattern, by), text)
+    """Replace a pattern in the texts in which a cheap one is found: few, and it is dear.
+
+    The field of a struct is computed once, however often it is named; an expression as often.
+    """
+    t = pl.field("text")
+    few = pl.when(t.str.contains(cheap)).then(t)
+    found = pl.coalesce(few.str.replace_all(pattern, by), t)
+    return pl.struct(text=text).struct.with_fields(text=found).struct.field("text")
 
 
 _TEMPLATE = (
