@@ -48,7 +48,7 @@ ZONES = {
     **dict.fromkeys((" MST", " PDT"), "-07:00"),
     " PST": "-08:00",
 }
-# How people of western Europe call the months, too.
+# The months by their names in western Europe, whole and cut short.
 MONTHS = {
     "Jan": "January Januar januari janvier janv enero ene gennaio gen janeiro",
     "Feb": "February Februar februari février févr fevrier febrero febbraio fevereiro fev",
