@@ -16,7 +16,7 @@ from bouncekit.read.containers import Table, kind_of
 from bouncekit.read.files import at_home, peek
 from bouncekit.read.layouts import fold, layouts
 from bouncekit.read.tables import open_table
-from bouncekit.reply import words
+from bouncekit.reply import BAR, words
 from bouncekit.rules import Phrase
 from bouncekit.schema import ACTION_OF, BOUNCES
 
@@ -117,7 +117,9 @@ def proposals(templates: pl.DataFrame, at_most: int = 50) -> pl.DataFrame:
         .with_row_index("number")
         .with_columns(stretch=pl.col("template").str.split(_PLACES, literal=False))
         .explode("stretch")
-        .with_columns(stretch=words(pl.col("stretch")).str.strip_chars(" "))
+        .with_columns(stretch=words(pl.col("stretch")).str.split(BAR))
+        .explode("stretch")
+        .with_columns(pl.col("stretch").str.strip_chars(" "))
         .sort("number", pl.col("stretch").str.len_chars(), descending=[False, True])
         .unique("number", keep="first", maintain_order=True)
     )

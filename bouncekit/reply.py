@@ -199,8 +199,9 @@ _PREFACE = (
 )
 # What a program says before the reply is no part of it: `RCPT TO:<...>: 554 Invalid Date header` is
 # no invalid recipient. A bar keeps their words apart, unless they tell that the sender is meant.
+BAR = "¦"
 _LEAD_IN = r"(?s)^(\W*[^\W\d].*?)(?-u:\b)([45][0-9][0-9][ -])"
-_LEAD_IN_OF_SENDER = r"((?:mail from:|after (?:ehlo|helo) )[^¦]*)¦ "
+_LEAD_IN_OF_SENDER = rf"((?:mail from:|after (?:ehlo|helo) )[^{BAR}]*){BAR} "
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = (
     r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+[<~]"
@@ -310,7 +311,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
     reply = _replaced(apart, _MAY_BE_PREFACE, _PREFACE, " $1")
     bare = (
         _replaced(reply, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
-        .str.replace(_LEAD_IN, "${1}¦ $2")
+        .str.replace(_LEAD_IN, f"${{1}}{BAR} $2")
         .str.replace(_LEAD_IN_OF_SENDER, "$1")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")

@@ -258,6 +258,14 @@ def test_a_draft_holds_no_address_and_no_control_character() -> None:
     assert all(c.isprintable() or c == "\n" for c in text)
 
 
+def test_a_proposal_is_of_the_reply_and_not_of_what_stands_before_it() -> None:
+    found = pl.DataFrame(
+        {"template": ["gateway said: 550 zorbing pending since a while <number>"], "events": [1]},
+        schema_overrides={"events": pl.UInt32},
+    )
+    assert proposals(found)["phrase"].to_list() == ["zorbing pending since while"]
+
+
 def test_proposals_are_the_most_frequent_first_and_each_phrase_once() -> None:
     found = unclassified(
         classify(pl.DataFrame({"reply": [*ODD, "451 gate oddly shut", *ODD[2:4]]}))
