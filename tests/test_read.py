@@ -396,6 +396,30 @@ def test_slashed_dates_are_read_in_the_order_their_column_proves(tmp_path: Path)
     assert days("24/03/15", "24/03/16", "2024-03-17") == [None, None, 17]
 
 
+def test_a_date_and_its_time_of_day_may_be_in_columns_of_their_own(tmp_path: Path) -> None:
+    rows = "2024-03-01,10:00:00,ann@example.org,550 no\n2024-03-02,,bob@example.org,550 no\n"
+    for header in ("Date,Time,Email,Reason\n", "Day,Hour,Email,Reason\n"):
+        frame = read(put(tmp_path, "export.csv", header + rows))
+        times = [datetime(2024, 3, 1, 10, tzinfo=UTC), datetime(2024, 3, 2, tzinfo=UTC)]
+        assert frame["time"].to_list() == times
+    typed = "03/04/2024;1:05 PM;ann@example.org;550\n13/04/2024;9:00;bo@example.org;550\n"
+    frame = read(put(tmp_path, "typed.csv", "date;time;email;reason\n" + typed))
+    assert frame["time"].dt.hour().to_list() == [13, 9]
+
+
+@pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("1", "0"), ("Yes", "no"), ("1", "")])
+def test_a_column_that_says_who_bounced_says_it_of_each(yes: str, no: str, tmp_path: Path) -> None:
+    rows = f"ann@example.org,{yes},550 no,2024-03-01\nbob@example.org,{no},,2024-03-01\n"
+    frame = read(put(tmp_path, "export.csv", "email,bounced,reason,date\n" + rows))
+    assert frame["event"].to_list() == ["bounce", None]
+
+
+def test_an_empty_column_says_nothing_of_who_bounced(tmp_path: Path) -> None:
+    rows = "ann@example.org,,550 no,2024-03-01\n"
+    frame = read(put(tmp_path, "export.csv", "email,bounced,reason,date\n" + rows))
+    assert frame["event"].to_list() == ["bounce"]
+
+
 def test_times_without_a_zone_are_in_the_zone_the_user_names(tmp_path: Path) -> None:
     rows = "ann@example.org,550,2024-07-01 12:00:00\nann@example.org,550,2024-07-01T12:00:00Z\n"
     frame = read(put(tmp_path, "t.csv", "email,reason,date\n" + rows), tz="Europe/Berlin")
@@ -448,9 +472,14 @@ cell = st.text(
 reply_text = st.lists(cell, min_size=1, max_size=3).map("\n".join)
 
 
+def is_event(text: str) -> bool:
+    """True for a word such as `bounced`: a column of them tells events, and no replies."""
+    return pl.select(cells.event(pl.lit(text), layouts()[-1].words)).item() is not None
+
+
 @settings(max_examples=80)
 @given(
-    replies=st.lists(reply_text, min_size=1, max_size=6),
+    replies=st.lists(reply_text.filter(lambda text: not is_event(text)), min_size=1, max_size=6),
     columns=st.permutations(["email", "bounce reason", "created at", "note", "note", ""]),
     delimiter=st.sampled_from(",;\t|"),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),

@@ -71,6 +71,10 @@ def guess(
         taken = named.union(guessed["reply"])
         guessed["time"] = guessed.get("time", ()) or _sole(_times(sample), taken)
 
+    if len(guessed.get("time", ())) > 1:  # `Time` beside `Date` is but a time of day
+        shares = _times(sample.select(h for h in guessed["time"] if h in sample))
+        guessed["time"] = tuple(sorted(guessed["time"], key=lambda h: not shares.get(h)))
+
     for column in SINGLE:
         guessed[column] = _single(guessed.get(column, ()), sample)
     return {column: headings for column, headings in guessed.items() if headings}

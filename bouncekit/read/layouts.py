@@ -41,6 +41,9 @@ _GRAVEST_FIRST = (
     "delivery",
     "engagement",
 )
+# What a mark holds that says no, and yes.
+NOT_SET = ("", "false", "no", "0", "nein", "non", "f", "n")
+_SET = ("true", "yes", "1", "ja", "oui", "t", "y")
 _MOMENT = re.compile(r"(?i)[\s_-]+(?:at|on|date|time)$")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
 
@@ -206,7 +209,7 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
                 fields[column] = (*_worded(layout, column, table), *fields.get(column, ()))
         fields = guess(fields, sample, layout.words, doubtful)
         if "event" not in fields:
-            layout = replace(layout, marks=_marks(layout, table))
+            layout = replace(layout, marks=_marks(layout, table, sample))
         if not any(heading in sample.columns for heading in fields.get("recipient", ())):
             fields.pop("recipient", None)
         elif sample.select(is_list(pl.col(fields["recipient"][0])).any()).item():
@@ -269,14 +272,24 @@ def _worded(layout: Layout, column: str, table: Table) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _marks(layout: Layout, table: Table) -> Fields:
-    """Columns that each stand for an event, the gravest first: `Delivered, Bounced, Complained`."""
+def _marks(layout: Layout, table: Table, sample: pl.DataFrame) -> Fields:
+    """Columns that each stand for an event, the gravest first: `Delivered, Bounced, Complained`.
+
+    `Bounced` alone is one if its cells say yes or no.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for heading in table.cells:
         event = layout.words.get(fold(_MOMENT.sub("", heading)), "")
         found[event] = (*found.get(event, ()), heading)
     marks = {event: found[event] for event in _GRAVEST_FIRST if event in found}
-    return marks if "bounce" in marks and len(marks) > 1 else {}
+    several = len(marks) > 1
+    told = marks.get("bounce", ())
+    return marks if told and (several or all(_are_answers(sample[h]) for h in told)) else {}
+
+
+def _are_answers(cells: pl.Series) -> bool:
+    words = cells.drop_nulls().str.strip_chars().str.to_lowercase()
+    return bool((words != "").any() and words.is_in([*NOT_SET, *_SET]).all())
 
 
 def clipped(headings: Iterable[str]) -> str:

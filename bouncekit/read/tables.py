@@ -13,10 +13,19 @@ from bouncekit.read.bounds import check_columns
 from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
 from bouncekit.read.files import NotOursError, Peek
-from bouncekit.read.layouts import Layout, Options, clipped, fold, known_headings, recognise
+from bouncekit.read.layouts import (
+    NOT_SET,
+    Layout,
+    Options,
+    clipped,
+    fold,
+    known_headings,
+    recognise,
+)
 from bouncekit.read.objects import open_bodies, open_json, open_ndjson, within
 from bouncekit.read.spread import spread
 from bouncekit.read.times import (
+    CLOCK,
     SLASHED,
     has_local,
     instant,
@@ -203,7 +212,7 @@ def _silent(reply: pl.Expr, *said: pl.Expr) -> pl.Expr:
 def _is_set(cell: pl.Expr) -> pl.Expr:
     """True for a cell that holds something but a no."""
     word = cell.str.strip_chars().str.to_lowercase()
-    return word.is_not_null() & ~word.is_in(["", "false", "no", "0", "nein", "non"])
+    return word.is_not_null() & ~word.is_in(NOT_SET)
 
 
 def _verdict(found: Found, layout: Layout) -> pl.Expr:
@@ -297,6 +306,7 @@ def _time(
     zone = options.tz or layout.zone or "UTC"
     form = (options.mapping or {}).get("time_format", layout.time_format)
     headings = layout.fields.get("time", ())
+    known, sample = _with_clock(layout, known, sample)
     given = [known[heading] for heading in headings]
     if form is not None:
         return _first(lambda cell: told(cell, form, zone=zone), given, BOUNCES["time"]), ()
@@ -318,6 +328,27 @@ def _time(
         usual = usual_time(given[0], sample[headings[0]], zone=zone)
     time = rest(usual, given, full, BOUNCES["time"]) if given else usual
     return time, tuple(dict.fromkeys(notes))
+
+
+def _with_clock(
+    layout: Layout, known: Mapping[str, pl.Expr], sample: pl.DataFrame
+) -> tuple[Mapping[str, pl.Expr], pl.DataFrame]:
+    """Cells and sample of a table that nobody described, its dates with their times of day.
+
+    Some exports have a column for each.
+    """
+    date = next((h for h in layout.fields.get("time", ()) if h in sample), None)
+    if layout.service != "generic" or date is None or sample[date].str.contains(":").any():
+        return known, sample
+    named = {heading for headings in layout.fields.values() for heading in headings}
+    is_clock = pl.all().str.contains(CLOCK)
+    told = sample.select(is_clock.any() & (is_clock | (pl.all() == "")).all()).row(0, named=True)
+    clock = next((h for h, is_one in told.items() if is_one and h not in named), None)
+    if clock is None:
+        return known, sample
+    whole = pl.concat_str(date, pl.col(clock).fill_null(""), separator=" ").alias(date)
+    joined = pl.concat_str(known[date], known[clock].fill_null(""), separator=" ")
+    return {**known, date: joined}, sample.with_columns(whole)
 
 
 def _inferred_columns(layout: Layout, sample: pl.DataFrame) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ MONTHS = {
     "Dec": "December Dezember Dez décembre déc diciembre dic dicembre dezembro",
 }
 MONTH_OF = {name: month for month, names in MONTHS.items() for name in names.split()}
+CLOCK = r"^\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[AP]M)?$"  # a time of day, without its date
 # What stands between a date and its time of day.
 AT = r"(?:T|,? +(?:(?:at|um|om|à|alle|a las|às|kl\.?) +)?)"
 
