@@ -405,6 +405,8 @@ def test_a_date_and_its_time_of_day_may_be_in_columns_of_their_own(tmp_path: Pat
     typed = "03/04/2024;1:05 PM;ann@example.org;550\n13/04/2024;9:00;bo@example.org;550\n"
     frame = read(put(tmp_path, "typed.csv", "date;time;email;reason\n" + typed))
     assert frame["time"].dt.hour().to_list() == [13, 9]
+    mapping = {"time": "date", "time_format": "%d/%m/%Y"}
+    assert read(tmp_path / "typed.csv", mapping=mapping)["time"].dt.month().to_list() == [4, 4]
 
 
 @pytest.mark.parametrize(("yes", "no"), [("true", "false"), ("1", "0"), ("Yes", "no"), ("1", "")])

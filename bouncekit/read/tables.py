@@ -306,10 +306,11 @@ def _time(
     zone = options.tz or layout.zone or "UTC"
     form = (options.mapping or {}).get("time_format", layout.time_format)
     headings = layout.fields.get("time", ())
+    if form is not None:
+        given = [known[heading] for heading in headings]
+        return _first(lambda cell: told(cell, form, zone=zone), given, BOUNCES["time"]), ()
     known, sample = _with_clock(layout, known, sample)
     given = [known[heading] for heading in headings]
-    if form is not None:
-        return _first(lambda cell: told(cell, form, zone=zone), given, BOUNCES["time"]), ()
     forms, notes = [], []
     for heading in headings:
         seen = sample[heading] if heading in sample else pl.Series([], dtype=pl.String)
