@@ -347,9 +347,11 @@ def _with_clock(
     clock = next((h for h, is_one in told.items() if is_one and h not in named), None)
     if clock is None:
         return known, sample
-    whole = pl.concat_str(date, pl.col(clock).fill_null(""), separator=" ").alias(date)
-    joined = pl.concat_str(known[date], known[clock].fill_null(""), separator=" ")
-    return {**known, date: joined}, sample.with_columns(whole)
+
+    def joined(cell: Callable[[str], pl.Expr]) -> pl.Expr:
+        return pl.concat_str(cell(date), cell(clock).fill_null(""), separator=" ").alias(date)
+
+    return {**known, date: joined(known.__getitem__)}, sample.with_columns(joined(pl.col))
 
 
 def _inferred_columns(layout: Layout, sample: pl.DataFrame) -> tuple[str, ...]:
