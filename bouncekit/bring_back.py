@@ -1,6 +1,6 @@
 """Who was taken off the list by a provider's outage, and belongs back on it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 
@@ -17,7 +17,7 @@ def bring_back(
     text: str = "",
     domain: str = "",
     removed: pl.Series | None = None,
-    as_of: datetime | None = None,
+    as_of: date | None = None,
 ) -> pl.DataFrame:
     """List the addresses that were refused for a provider's outage only: bring them back.
 

@@ -20,6 +20,7 @@ from bouncekit.batches import (
     portably,
     rest,
 )
+from bouncekit.conform import conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.rules import Rules
 from bouncekit.schema import (
@@ -74,6 +75,10 @@ _CODES = {"reply_code": reply_text.REPLY_CODE, "enhanced_code": reply_text.ENHAN
 _TAKEN = r"^(?<reply_code>2[0-9][0-9])[ -](?:(?<enhanced_code>2\.[0-9]\.[0-9]{1,3})\s)?"
 # Wordings whose reading is kept from batch to batch.
 MOST_WORDINGS = 20_000
+
+# The columns that decide; `event` stays as it is.
+_CONTEXT = ("recipient", "source_class", "remote_mta")
+_LOOKED_AT = ("reply", "reply_code", "enhanced_code", "sending_ip", *_CONTEXT)
 
 # Columns that exist between the steps.
 _STEPS = (
@@ -158,12 +163,12 @@ def _known(rules: str | PathLike[str] | None) -> Rules:
 
 
 def _classified(lazy: pl.LazyFrame, columns: list[str], rules: Rules) -> pl.LazyFrame:
-    context = ("event", "recipient", "source_class", "remote_mta")
-    absent = [name for name in context if name not in columns]
+    absent = [name for name in ("event", *_CONTEXT) if name not in columns]
     return (
-        lazy.drop([name for name in CLASSIFICATION if name in columns])
+        conformed(lazy, _LOOKED_AT)
+        .drop([name for name in CLASSIFICATION if name in columns])
         .with_columns(pl.lit(None, BOUNCES[name]).alias(name) for name in absent)
-        .with_columns(_event=pl.col("event").cast(Event, strict=False))
+        .with_columns(_event=pl.col("event").cast(pl.String).cast(Event, strict=False))
         .with_columns(_is_failure=~_EVENT.is_in(_NO_FAILURE.implode()).fill_null(False))
         .with_columns(_taken=pl.when(~_IS_FAILURE).then(_REPLY).str.extract_groups(_TAKEN))
         .with_columns(_text=reply_text.readable(_REPLY))

@@ -3,6 +3,7 @@
 import polars as pl
 
 from bouncekit.classify import classify
+from bouncekit.conform import conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.history import DOMAIN
 from bouncekit.mask import mask
@@ -50,8 +51,10 @@ def distribution(
                 f"There is no column '{column}' to count by; use one of {', '.join(countable)}."
             )
     derived = {c: made[c] for c in columns if c not in names}
+    of = {derived[c].meta.root_names()[0] for c in derived}
     return (
-        lazy.with_columns(**derived)
+        conformed(lazy, of)
+        .with_columns(**derived)
         .group_by(columns)
         .agg(events=pl.len())
         .with_columns(share=pl.col("events") / pl.col("events").sum())
@@ -98,7 +101,7 @@ def holdings(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     if "reply" in names:
         is_there["reply"] = failed & (pl.col("reply").str.strip_chars() != "")
     is_there["event"] = event == "delivery"
-    counts = frame.lazy().select(
+    counts = conformed(frame, ["reply"]).select(
         is_there.get(column, pl.lit(False)).sum().alias(holds)
         for holds, (column, _) in _HOLDINGS.items()
     )
@@ -138,8 +141,8 @@ def with_template(lazy: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
     `template` (String) and, where the frame has recipients, `recipient` (UInt64, a number for
     each of them). Costs far more than to classify: meant for the few rows to be shown.
     """
-    names = lazy.collect_schema().names()
-    if "recipient" not in names:
+    lazy = conformed(lazy, ("reply", "recipient"))
+    if "recipient" not in lazy.collect_schema():
         shown = mask(lazy.select("reply", *columns))
         return shown.with_columns(template(pl.col("reply")))
     who = pl.when(pl.col("recipient").is_not_null()).then(pl.col("recipient").hash())

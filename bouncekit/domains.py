@@ -1,6 +1,6 @@
 """Which domains and providers keep bouncing, and which are gone altogether."""
 
-from datetime import datetime
+from datetime import date
 
 import polars as pl
 
@@ -15,7 +15,7 @@ FEWEST_OF_A_DOMAIN = 2
 
 
 def domains(
-    frame: pl.DataFrame | pl.LazyFrame, by: str = "domain", *, as_of: datetime | None = None
+    frame: pl.DataFrame | pl.LazyFrame, by: str = "domain", *, as_of: date | None = None
 ) -> pl.DataFrame:
     """Give the domains that bounced until `as_of`, or with `by="provider"` who receives their mail.
 

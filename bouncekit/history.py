@@ -1,13 +1,14 @@
 """What happened to each address, mailing by mailing: the strikes that everything later counts."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 import polars as pl
 
 from bouncekit.batches import looked_up
+from bouncekit.conform import COLUMNS, conformed
 from bouncekit.errors import BouncekitError
-from bouncekit.schema import BOUNCES, CLASSIFICATION
+from bouncekit.schema import Event
 from bouncekit.sent import without_unmatched
 
 # The part of the address behind its last @. To split is three times as fast as a regular
@@ -18,7 +19,6 @@ DOMAIN = pl.col("recipient").str.split("@").list.slice(1).list.last().str.to_low
 # under which mail goes out in this many different weeks is not one mailing's, but a list's.
 WEEKS_OF_A_LIST = 4
 
-_TIME = pl.col("time").cast(BOUNCES["time"])
 _DELIVERED = pl.col("event") == "delivery"
 _BOUNCED = pl.col("event") == "bounce"
 _TRIED = ["bounce", "deferral", "delivery"]
@@ -45,7 +45,7 @@ _OF_BOUNCE = ("category", "time", *EVIDENCE)
 
 def events(
     frame: pl.DataFrame | pl.LazyFrame,
-    as_of: datetime | None = None,
+    as_of: date | None = None,
     lists: pl.DataFrame | None = None,
 ) -> pl.LazyFrame:
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
@@ -69,28 +69,24 @@ def keyed(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
     return told.with_columns(mailing_key=pl.coalesce(key, "message_id", pl.lit("unknown")))
 
 
-def told(frame: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> pl.LazyFrame:
+def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | None = None) -> pl.LazyFrame:
     """Give the `events` without their `mailing_key`, which needs a look at all of them.
 
     Adds `_domain`, the recipient's; who counts the same events again and again adds it once.
     """
-    lazy = frame.lazy()
-    names = lazy.collect_schema().names()
+    names = frame.collect_schema().names()
     if "recipient" not in names:
         raise BouncekitError(
             "The frame has no column 'recipient'; read the export with bk.read() or rename it."
         )
     if "category" not in names:
         raise BouncekitError("The frame is not classified yet; call bk.classify() on it first.")
-    columns = BOUNCES | CLASSIFICATION
-    absent = {name: dtype for name, dtype in columns.items() if name not in names}
+    absent = {name: dtype for name, dtype in COLUMNS.items() if name not in names}
+    lazy = conformed(frame)
     lazy = lazy if "_domain" in names else lazy.with_columns(_domain=DOMAIN)
-    if "event" in absent:
-        absent.pop("event")
-        lazy = lazy.with_columns(event=pl.lit("bounce", BOUNCES["event"]))
     return (
         lazy.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
-        .with_columns(_TIME)
+        .with_columns(pl.col("event").fill_null(pl.lit("bounce", Event)))
         .filter(pl.col("recipient").is_not_null())
         .filter((pl.col("time") <= in_utc(as_of)).fill_null(True) if as_of else pl.lit(True))
         .pipe(without_unmatched)
@@ -140,16 +136,19 @@ def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
     return pl.coalesce(of_list, "mailing", day)
 
 
-def in_utc(time: datetime) -> datetime:
-    """Give a time in UTC; one without a zone is taken as UTC."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+def in_utc(when: date) -> datetime:
+    """Give a time in UTC; one without a zone is taken as UTC, a day as its midnight."""
+    moment = when if isinstance(when, datetime) else datetime.combine(when, time())
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     """Give the time of the last event of a frame, or None if no event has a time."""
     if "time" not in frame.lazy().collect_schema().names():
         return None
-    newest = frame.lazy().select(_TIME.max()).collect(engine="streaming").item()
+    newest = (
+        conformed(frame, ["time"]).select(pl.col("time").max()).collect(engine="streaming").item()
+    )
     assert newest is None or isinstance(newest, datetime)
     return newest
 
@@ -270,7 +269,7 @@ def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.Series:
     return row.scatter(first["place"], first["row"])
 
 
-def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
     """Give the bounce rate of each mailing of a classified frame, in the order of sending.
 
     Columns: mailing (String), start (Datetime), sends (UInt32: recipients delivered or bounced),

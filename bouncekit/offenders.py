@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date
 
 import polars as pl
 
 from bouncekit import rules as knowledge
+from bouncekit.conform import conformed
 from bouncekit.history import DOMAIN, by_mailing, events, in_utc, last_event
 from bouncekit.schema import Category, Time
 
@@ -22,7 +23,7 @@ FAILED_FOR_GOOD = ((pl.col("fault") == "recipient") & pl.col("permanent")).fill_
 def offenders(
     frame: pl.DataFrame | pl.LazyFrame,
     *,
-    as_of: datetime | None = None,
+    as_of: date | None = None,
     at_least: int = 2,
     no_typos: Collection[str] = (),
 ) -> pl.DataFrame:
@@ -132,7 +133,7 @@ def timelines(
     """Give what happened to some addresses: recipient, time, event, category, in their order."""
     order = pl.DataFrame({"recipient": recipients}).with_row_index("place")
     return (
-        frame.lazy()
+        conformed(frame)
         .filter(pl.col("time").is_not_null())
         .join(order.lazy(), on="recipient")
         .sort("place", "time", "event")

@@ -1,13 +1,14 @@
 """Decide which addresses come off the list."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date
 from os import PathLike
 
 import polars as pl
 
 from bouncekit.because import because
 from bouncekit.buckets import in_parts
+from bouncekit.conform import conformed
 from bouncekit.history import (
     DOMAIN,
     EVIDENCE,
@@ -38,7 +39,7 @@ def decide(
     frame: pl.DataFrame | pl.LazyFrame,
     policy: str | PathLike[str] | Policy = "article",
     *,
-    as_of: datetime | None = None,
+    as_of: date | None = None,
     guard: bool | pl.DataFrame = True,
     sent: Sent | None = None,
 ) -> pl.DataFrame:
@@ -60,7 +61,7 @@ def decide(
     chosen = find_policy(policy)
     if sent is not None:
         frame = match_sent(frame, sent)
-    lean = used(frame.lazy())
+    lean = used(frame)
     if isinstance(frame, pl.DataFrame):
         return decide_parts([lean.collect()], chosen, as_of, guard)
     with in_parts(lean) as parts:
@@ -71,7 +72,7 @@ def tally(
     frame: pl.DataFrame | pl.LazyFrame,
     tried: Iterable[str | PathLike[str] | Policy],
     *,
-    as_of: datetime | None = None,
+    as_of: date | None = None,
     guard: bool = True,
 ) -> pl.DataFrame:
     """Count the verdicts that `decide` would give by each of several policies.
@@ -95,17 +96,17 @@ def tally(
     return pl.concat([pl.DataFrame(schema=schema), *counts])
 
 
-def used(frame: pl.LazyFrame) -> pl.LazyFrame:
+def used(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Give the columns of a frame that decisions rest on, and what all counts ask for."""
     told(frame)  # raises if it cannot be counted
     names = [name for name in frame.collect_schema().names() if name in USED]
-    return frame.select(*names, _domain=DOMAIN)
+    return conformed(frame).select(*names, _domain=DOMAIN)
 
 
 def decide_parts(
     parts: Sequence[pl.DataFrame | pl.LazyFrame],
     policy: Policy,
-    as_of: datetime | None = None,
+    as_of: date | None = None,
     guard: bool | pl.DataFrame = True,
     keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda decisions: decisions,
 ) -> pl.DataFrame:
@@ -305,7 +306,7 @@ def _complaints_first(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     )
 
 
-def _is_over(as_of: datetime | None) -> pl.Expr:
+def _is_over(as_of: date | None) -> pl.Expr:
     """True for a pause that has ended: the address gets the next mailing."""
     if as_of is None:
         return pl.lit(False)

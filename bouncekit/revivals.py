@@ -1,10 +1,10 @@
 """How many addresses come back after they first failed: full mailboxes are emptied."""
 
-from datetime import datetime
+from datetime import date
 
 import polars as pl
 
-from bouncekit.history import by_mailing, last_event
+from bouncekit.history import by_mailing, told
 from bouncekit.incidents import beside_outages
 from bouncekit.schema import CATEGORIES_BY_FAULT
 
@@ -12,7 +12,7 @@ from bouncekit.schema import CATEGORIES_BY_FAULT
 FEWEST_ADDRESSES = 10
 
 
-def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
     """Give what share of the addresses took mail again, by weeks since they first failed.
 
     Takes a classified frame. An address fails at its first mailing that bounced for a fault of the
@@ -26,18 +26,16 @@ def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: datetime | None = Non
     share (Float64: back until then). Sorted by category and weeks. An export without deliveries has
     none.
     """
-    as_of = as_of or last_event(frame)
-    known = frame.lazy().filter((pl.col("time") <= as_of).fill_null(True)) if as_of else frame
-    told = by_mailing(beside_outages(known))
+    history = by_mailing(beside_outages(told(frame, as_of)))
     is_failure = pl.col("bounced") & pl.col("category").is_in(CATEGORIES_BY_FAULT["recipient"])
     failures = (
-        told.filter(is_failure, pl.col("time").is_not_null())
+        history.filter(is_failure, pl.col("time").is_not_null())
         .sort("time", "mailing_key")
         .group_by("recipient", maintain_order=True)
         .agg(pl.col("category").first(), failed_at=pl.col("time").first())
     )
     spells = (
-        told.select("recipient", "last_alive", "sent")
+        history.select("recipient", "last_alive", "sent")
         .join(failures, on="recipient")
         .filter(pl.max_horizontal("last_alive", "sent") > pl.col("failed_at"))
         .group_by("recipient", "category", "failed_at")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bouncekit.suppress import file_facts
 def run_facts(
     exports: Sequence[str],
     policy: str,
-    as_of: datetime | None,
+    as_of: date | None,
     *,
     guard: bool,
     sent: Path | None = None,

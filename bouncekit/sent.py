@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bouncekit.conform import conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.read.files import unmapped
 from bouncekit.schema import BOUNCES, Category, Event
@@ -39,7 +40,7 @@ def match_sent(frame: pl.DataFrame | pl.LazyFrame, sent: Sent) -> pl.DataFrame |
     and decisions: it never removes an address. Raises BouncekitError for a file that cannot be read
     or has no such column, and for a frame without recipients.
     """
-    lazy = frame.lazy()
+    lazy = conformed(frame)
     names = lazy.collect_schema().names()
     if "recipient" not in names:
         raise BouncekitError(
@@ -157,7 +158,7 @@ def unmatched(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     domain = pl.col("recipient").str.extract(r"@([^@]*)$").str.to_lowercase()
     keys = ["event", "category", "provider"]
     return (
-        frame.lazy()
+        conformed(frame)
         .filter(pl.col("event").is_in(FORGEABLE))
         .with_columns(provider=pl.coalesce("provider", domain))
         .group_by(keys)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import polars as pl
 
@@ -52,7 +52,7 @@ class Tally:
 Gather = Callable[[Sequence[Tally]], list[pl.DataFrame]]
 
 
-def over(*parts: pl.DataFrame | pl.LazyFrame, as_of: datetime | None = None) -> Gather:
+def over(*parts: pl.DataFrame | pl.LazyFrame, as_of: date | None = None) -> Gather:
     """Give what makes counts over the parts of a classified frame, one part after the other."""
 
     def gather(tallies: Sequence[Tally]) -> list[pl.DataFrame]:

@@ -1,7 +1,7 @@
 """What only the whole list tells, the same for each of its addresses: counted once, then known."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -20,13 +20,13 @@ class Whole:
     distance, `outages` are the windows of `outage_windows`; None to decide without the guard.
     """
 
-    as_of: datetime | None
+    as_of: date | None
     lists: pl.DataFrame
     gap: timedelta
     outages: pl.DataFrame | None
 
 
-def whole_of(gather: Gather, as_of: datetime | None, guard: bool | pl.DataFrame) -> Whole:
+def whole_of(gather: Gather, as_of: date | None, guard: bool | pl.DataFrame) -> Whole:
     """Give what the parts that `gather` counts in tell together, up to `as_of`.
 
     `guard` is True to find the outages there, the windows of some found before, or False for none.
