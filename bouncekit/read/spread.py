@@ -16,6 +16,7 @@ ITEM = pl.col("__item")
 AT = pl.col("__at")  # place of the item in its list
 LIST = "__list"
 VALUES, ESCAPED = "__of_item", "__item_escaped"  # what is in an object, whether it has escapes
+REPLY = r"\s*(?:\[\{[A-Z]+=|['\"]?[245][0-9][0-9][ -])"  # how one begins in Exchange's logs
 BY_PLACE = re.compile(r"(?:^| )column \d+$")  # what a heading without a name, or used twice, gets
 
 
@@ -33,10 +34,10 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
 
     if lists := present(layout.each):
         beside = {f"__beside{n}": cell for n, cell in enumerate(present(layout.beside))}
-        split = [_split(cell, layout.separator).alias(name) for name, cell in beside.items()]
-        frame = frame.with_columns(_items(lists, layout.separator).alias(LIST), *split)
         count = pl.col(LIST).list.len().fill_null(1).clip(1)
-        frame = frame.with_columns(__at=pl.int_ranges(count)).explode("__at")
+        split = [_split(c, layout.separator, count).alias(name) for name, c in beside.items()]
+        frame = frame.with_columns(_items(lists, layout.separator).alias(LIST))
+        frame = frame.with_columns(*split, __at=pl.int_ranges(count)).explode("__at")
         item = [pl.col(LIST).list.get(AT, null_on_oob=True), *map(_at, beside)]
         frame = frame.with_columns(item).rename({LIST: "__item"}).drop("__at")
         for heading, name in zip(layout.beside, beside, strict=False):
@@ -61,16 +62,23 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
     return replace(table, frame=frame), cells
 
 
-def _split(cell: pl.Expr, separator: str) -> pl.Expr:
-    """The pieces of a cell; what Exchange writes in braces stays one: `[{LED=550};{IP=}]`."""
-    return cell.str.replace_all("};{", "}\x1f{", literal=True).str.split(separator)
+def _split(cell: pl.Expr, separator: str, count: pl.Expr) -> pl.Expr:
+    """The pieces of a cell, if there are several items to have them.
+
+    Replies hold separators themselves (`550 5.1.1 RESOLVER; not found`): one begins where a reply
+    code stands behind.
+    """
+    replies = cell.str.replace_all(f"{separator}({REPLY})", "\x1f$1").str.split("\x1f")
+    has_replies = cell.str.contains(f"^{REPLY}")
+    several = pl.when(has_replies).then(replies).otherwise(cell.str.split(separator))
+    return pl.when(count == 1).then(pl.concat_list(cell)).otherwise(several)
 
 
 def _at(beside: str) -> pl.Expr:
     """The piece at the item's place; one piece alone is of all items."""
     pieces = pl.col(beside)
     place = pl.when(pieces.list.len() > 1).then(AT).otherwise(0)
-    return pieces.list.get(place, null_on_oob=True).str.replace_all("}\x1f{", "};{", literal=True)
+    return pieces.list.get(place, null_on_oob=True)
 
 
 def _items(lists: list[pl.Expr], separator: str) -> pl.Expr:
