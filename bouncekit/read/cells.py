@@ -153,6 +153,11 @@ def written(cell: pl.Expr) -> pl.Expr:
     return where([_unless_empty(cell)], _may_be_indented, _unless_blank, pl.String())
 
 
+def listed(cell: pl.Expr) -> pl.Expr:
+    """A cell as it is, or the first item where it is a JSON list of texts; null where blank."""
+    return where([written(cell)], lambda text: text.str.starts_with('["'), _first_item, pl.String())
+
+
 def _unless_blank(cell: pl.Expr) -> pl.Expr:
     return pl.when(cell.str.strip_chars() != "").then(cell)
 

@@ -1,7 +1,7 @@
 """Take events out of what services wrap them in: arrays, pages of results, messages of queues."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from bouncekit.read.values import ESCAPE, Keys, inner
 LISTS = (
     *("items", "results", "data", "events", "events_by_user", "records", "bounces", "value", "d"),
     *("messages", "recipients", "suppresseddestinationsummaries", "suppressions", "contacts"),
-    *("emails", "mandrill_events"),
+    *("emails", "mandrill_events", "tracking_activities", "payload", "body"),
 )
 # Keys that lead to the one event an object wraps: Amazon SNS (alone, in a queue, in a Lambda
 # record), EventBridge, SparkPost, Unisender Go, Elasticsearch.
@@ -25,6 +25,9 @@ ENVELOPES: tuple[Keys, ...] = (
 )
 # As above where it is text: CloudWatch logs, alone and in the answers of queries.
 LOGGED: tuple[Keys, ...] = (("message",), ("@message",))
+# Names that people give to what a service sent, beside what they know of it themselves: they wrap
+# it only if it is a service's event, and the whole is none.
+STORED = ("payload", "data", "event", "event_data", "webhook", "record", "content", "raw", "json")
 DEPTH = 4  # envelopes within envelopes that are opened
 SEEN = 200  # records that are looked at to find what wraps them
 
@@ -87,17 +90,25 @@ def item_text(item: Any) -> str | None:
     return item if is_text else json.dumps(item, ensure_ascii=False)
 
 
-def opened(frame: pl.LazyFrame, *, at_once: bool = False) -> pl.LazyFrame:
+def opened(
+    frame: pl.LazyFrame,
+    is_event: Callable[[dict[str, Any]], bool] = lambda value: False,
+    *,
+    at_once: bool = False,
+) -> pl.LazyFrame:
     """Records (column RECORD, JSON text) out of what wraps them: the same frame if nothing does.
 
-    What wraps them is told by the first records; others stay as they are. `at_once` is for a
-    document in memory: it is taken apart once, not again for each look at its records.
+    What wraps them is told by the first records; others stay as they are. `is_event` knows the
+    events of services. `at_once` is for a document in memory: it is taken apart once, not again for
+    each look at its records.
     """
     for _ in range(DEPTH):
         sample = frame.select(TEXT).head(SEEN).collect().to_series().to_list()
         values = list(json_values(sample))
         lists = list(dict.fromkeys(keys for value in values for keys in _lists(value)))
-        wraps = list(dict.fromkeys(keys for value in values for keys in _envelopes(value)))
+        wraps = list(
+            dict.fromkeys(keys for value in values for keys in _envelopes(value, is_event))
+        )
         if lists:
             array = [pl.when(TEXT.str.strip_chars().str.starts_with("[")).then(TEXT)]
             for keys in filter(None, lists):
@@ -144,10 +155,15 @@ def _lists(value: Any) -> Iterator[Keys]:
             return
 
 
-def _envelopes(value: Any) -> Iterator[Keys]:
+def _envelopes(value: Any, is_event: Callable[[dict[str, Any]], bool]) -> Iterator[Keys]:
     """Keys that lead to the one event an object wraps."""
     if not isinstance(value, dict):
         return
+    for key in STORED:
+        stored = value.get(key)
+        if isinstance(stored, dict) and is_event(stored) and not is_event(value):
+            yield (key,)
+            return
     for keys in (*ENVELOPES, *LOGGED):
         within: Any = value
         for key in keys:

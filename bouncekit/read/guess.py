@@ -85,6 +85,19 @@ def is_list(cell: pl.Expr) -> pl.Expr:
     return cell.str.contains(r'^\s*\[\s*(?:"|\{[^\]]*:\s*")[^"\s]+@[^"\s]+"')
 
 
+def separator(cell: pl.Series) -> str:
+    """What stands between several addresses in one cell, if some have several and none else it."""
+    for mark in ";,":
+        marked = cell.filter(cell.str.contains(mark, literal=True))
+        address = rf"[^\s@{mark}]+@[^\s@{mark}]+"
+        if (
+            len(marked)
+            and marked.str.contains(rf"^\s*{address}(?:\s*{mark}\s*{address})+\s*$").all()
+        ):
+            return mark
+    return ""
+
+
 def _seen_first(headings: tuple[str, ...], sample: pl.DataFrame) -> tuple[str, ...]:
     """Headings of the sample before those that may follow later in the file."""
     return tuple(sorted(headings, key=lambda heading: heading not in sample.columns))

@@ -14,7 +14,7 @@ from bouncekit import toml
 from bouncekit.errors import BouncekitError
 from bouncekit.read.containers import Table
 from bouncekit.read.files import NotOursError
-from bouncekit.read.guess import Fields, guess, is_list
+from bouncekit.read.guess import Fields, guess, is_list, separator
 from bouncekit.schema import BOUNCES
 
 # What a table must have beside addresses to be taken for one of bounces.
@@ -45,6 +45,10 @@ _GRAVEST_FIRST = (
 NOT_SET = ("", "false", "no", "0", "nein", "non", "f", "n")
 _SET = ("true", "yes", "1", "ja", "oui", "t", "y")
 _MOMENT = re.compile(r"(?i)[\s_-]+(?:at|on|date|time)$")
+# What a heading without a name is called, or one that is used twice.
+BY_PLACE = re.compile(r"(?:^| )column ?\d+$")
+# How databases and programs write that there is nothing.
+NULLS = ("NULL", "\\N", "None", "NaN", "nan", "<NA>", "N/A")
 MAPPABLE = tuple(column for column in BOUNCES if column not in ("source", "line"))
 
 
@@ -69,6 +73,7 @@ class Layout:
     beside: tuple[str, ...] = ()
     cut: str = ""
     join: Fields = field(default_factory=dict)
+    within: Mapping[str, str] = field(default_factory=dict)
     marks: Fields = field(default_factory=dict)
     blank: tuple[str, ...] = ()
     zone: str = ""
@@ -76,6 +81,8 @@ class Layout:
     same: tuple[str, ...] = SAME_EVENT
     single: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
+    weak: frozenset[str] = frozenset()
+    called: tuple[tuple[str, str], ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -86,7 +93,9 @@ class Layout:
     def fits(self, headings: frozenset[str]) -> bool:
         """True for a table with such folded headings."""
         if self.headings:
-            return self.headings == headings
+            return self.headings == {
+                heading for heading in headings if not BY_PLACE.search(heading)
+            }
         has_any = not self.any or bool(self.any & headings)
         return bool(self.has) and self.has <= headings and has_any
 
@@ -148,6 +157,7 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
         beside=tuple(entry.get("beside", ())),
         cut=entry.get("cut", ""),
         join=_headings(entry.get("join", {})),
+        within={fold(heading): found for heading, found in entry.get("within", {}).items()},
         marks=_headings(entry.get("marks", {})),
         blank=tuple(entry.get("blank", ())),
         zone=entry.get("zone", ""),
@@ -156,6 +166,8 @@ def _layout(name: str, entry: dict[str, Any]) -> Layout:
         single=frozenset(map(fold, entry.get("single", ()))),
         own=entry.get("own", False),
         doubtful=frozenset(map(fold, entry.get("doubtful", ()))),
+        weak=frozenset(map(fold, entry.get("weak", ()))),
+        called=tuple(map(tuple, entry.get("called", ()))),
         words={
             spelling: event
             for event, words in entry.get("events", {}).items()
@@ -171,6 +183,12 @@ def _headings(entry: dict[str, str | list[str]]) -> dict[str, tuple[str, ...]]:
         name: (headings,) if isinstance(headings, str) else tuple(headings)
         for name, headings in entry.items()
     }
+
+
+def is_of_service(seen: Iterable[str]) -> bool:
+    """True for the headings of a record that some service writes."""
+    folded = frozenset(map(fold, seen))
+    return any(layout.fits(folded) for layout in layouts())
 
 
 def known_headings(seen: Iterable[str]) -> tuple[str, ...]:
@@ -209,13 +227,19 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
                 fields[column] = (*_worded(layout, column, table), *fields.get(column, ()))
         fields = guess(fields, sample, layout.words, doubtful)
         if "event" not in fields:
-            layout = replace(layout, marks=_marks(layout, table, sample))
+            marks = _marks(layout, table, sample)
+            layout = replace(layout, marks=marks, event="" if marks else _called(layout, path))
         if not any(heading in sample.columns for heading in fields.get("recipient", ())):
             fields.pop("recipient", None)
         elif sample.select(is_list(pl.col(fields["recipient"][0])).any()).item():
             layout = replace(layout, each=fields["recipient"])
             codes = (*fields.get("enhanced_code", ()), "each.status")
             fields |= {"recipient": EACH, "enhanced_code": codes}
+        elif mark := separator(sample[fields["recipient"][0]]):
+            layout = replace(layout, each=fields["recipient"], separator=mark)
+            fields["recipient"] = EACH
+        if sample.select(pl.any_horizontal(pl.all().is_in(NULLS)).any()).item():
+            layout = replace(layout, blank=NULLS)
     elif table.kind in KEYED:
         fields.setdefault("recipient", ())  # a service's record without an address is a row, too
     fields |= mapped
@@ -228,20 +252,26 @@ def recognise(table: Table, sample: pl.DataFrame, path: Path, options: Options) 
             f"{path} has no column of addresses among its headings ({named}): {way_out}."
         )
     asked = options.source or mapped
-    if layout.service == "generic" and not asked and not _has_evidence(layout, fields, table):
+    if layout.service == "generic" and not (asked or _has_evidence(layout, fields, table, path)):
         raise NotOursError(
-            f"{path} has addresses but neither reply, code, event nor date beside them (headings: "
-            f'{named}): if each of them bounced, say source="generic".'
+            f"{path} has addresses but neither reply, code, event nor date of a bounce beside them "
+            f'(headings: {named}): if each of them bounced, say source="generic".'
         )
     return replace(layout, fields=fields)
 
 
-def _has_evidence(layout: Layout, fields: Fields, table: Table) -> bool:
-    """True where there is more than addresses."""
+def _has_evidence(layout: Layout, fields: Fields, table: Table, path: Path) -> bool:
+    """True where there is more than addresses, or the file's name says what they are."""
     is_nested = "." in (*layout.each, *fields["recipient"])[0]
     columns = NESTED_EVIDENCE if is_nested else EVIDENCE
-    told = (heading for column in columns for heading in fields.get(column, ()))
-    return any(heading in table.cells for heading in told)
+    told = {h for column in columns for h in fields.get(column, ()) if h in table.cells}
+    return not layout.weak.issuperset(map(fold, told)) or bool(_called(layout, path))
+
+
+def _called(layout: Layout, path: Path) -> str:
+    """The event that a file's name says its records tell of; empty if it says none."""
+    name = path.name.casefold()
+    return next((event for pattern, event in layout.called if re.search(pattern, name)), "")
 
 
 def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:

@@ -15,6 +15,7 @@ from bouncekit.read.containers import LINE, RAW, SAMPLE_ROWS, Table, text_source
 from bouncekit.read.documents import records_of, records_of_frame
 from bouncekit.read.envelopes import RECORD, TEXT, json_values, opened
 from bouncekit.read.files import Peek, as_text, unmapped, unpack
+from bouncekit.read.layouts import is_of_service
 from bouncekit.read.streams import in_batches, in_large_batches, rows_within
 from bouncekit.read.values import has_escapes, inner, parsed, tree_of, value
 
@@ -42,7 +43,7 @@ def open_ndjson(
     lines = pl.scan_lines(source, name=RECORD, glob=False).filter(TEXT.str.strip_chars() != "")
     batch = min(RECORDS_AT_ONCE, rows_within(AT_ONCE, peek.head))
     lines = in_large_batches(lines.with_row_index(LINE, offset=1), batch=batch)
-    frame = opened(lines)
+    frame = opened(lines, _is_event)
     if frame is not lines or mended or not whole:
         return _looked_up("ndjson", frame, known, mended=mended or not whole)
     records = list(_objects(_first_lines(lines)))
@@ -105,7 +106,7 @@ def within(table: Table, sample: pl.DataFrame, known: Known) -> Table | None:
         cell = by_batch(cell, _from_literals, pl.String())
     record = pl.coalesce(cell, pl.col(RAW)) if table.has_raw else cell
     frame = table.frame.select(LINE, record.alias(RECORD))
-    return _looked_up("ndjson", opened(frame), known, mended=True)
+    return _looked_up("ndjson", opened(frame, _is_event), known, mended=True)
 
 
 def _holds_objects(cells: pl.Series) -> bool:
@@ -122,7 +123,7 @@ def _from_literals(cells: pl.Series) -> pl.Series:
 def _listed(kind: str, records: list[str] | pl.Series, known: Known, *, mended: bool) -> Table:
     """The table of records in memory, or of those that they wrap."""
     frame = pl.LazyFrame({RECORD: records}, schema={RECORD: pl.String()})
-    numbered = opened(frame, at_once=True).with_row_index(LINE, offset=1).collect()
+    numbered = opened(frame, _is_event, at_once=True).with_row_index(LINE, offset=1).collect()
     parts = in_batches(
         lambda: numbered.iter_slices(RECORDS_AT_ONCE), numbered.schema, "records of a document"
     )
@@ -224,6 +225,10 @@ def _paths(records: Iterable[dict[str, Any]]) -> Paths:
     for record in records:
         visit(record, ())
     return paths
+
+
+def _is_event(value: dict[str, Any]) -> bool:
+    return is_of_service(_paths([value]))
 
 
 def _later(known: Iterable[str], paths: Paths, frame: pl.LazyFrame) -> Paths:

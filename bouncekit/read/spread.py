@@ -1,6 +1,5 @@
 """Make a row for each recipient of a record, and the headings that only a layout knows."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ import polars as pl
 from bouncekit.batches import only
 from bouncekit.read.containers import RAW, Table
 from bouncekit.read.envelopes import items
-from bouncekit.read.layouts import Layout, fold
+from bouncekit.read.layouts import BY_PLACE, Layout, fold
 from bouncekit.read.values import Tree, has_escapes, parsed, tree_of, value
 
 ITEM = pl.col("__item")
@@ -17,7 +16,6 @@ AT = pl.col("__at")  # place of the item in its list
 LIST = "__list"
 VALUES, ESCAPED = "__of_item", "__item_escaped"  # what is in an object, whether it has escapes
 REPLY = r"\s*(?:\[\{[A-Z]+=|['\"]?[245][0-9][0-9][ -])"  # how one begins in Exchange's logs
-BY_PLACE = re.compile(r"(?:^| )column \d+$")  # what a heading without a name, or used twice, gets
 
 
 def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
@@ -54,6 +52,8 @@ def spread(table: Table, layout: Layout) -> tuple[Table, dict[str, pl.Expr]]:
     for heading in layout.virtual:
         cells.setdefault(heading, pl.lit(None, pl.String()))
     for heading, cell in cells.items():
+        if pattern := layout.within.get(fold(heading)):
+            cells[heading] = cell.str.extract(pattern)
         if fold(heading) in layout.single:
             second = pl.when(cell.str.starts_with("[")).then(cell).str.json_path_match("$[1]")
             cells[heading] = pl.when(second.is_null()).then(cell)

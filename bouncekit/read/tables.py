@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from bouncekit.read.containers import LINE, RAW, Table, open_parquet
 from bouncekit.read.delimited import open_csv, open_excel
 from bouncekit.read.files import NotOursError, Peek
 from bouncekit.read.layouts import (
+    KEYED,
     NOT_SET,
     Layout,
     Options,
@@ -106,7 +108,7 @@ def bounces(
     frame = (
         table.frame.with_columns(
             __recipient=_recipient(found, layout),
-            __reply=_reply(found),
+            __reply=_reply(found, table),
             __place=cells.place(found["event"][0], layout.words) if "event" in found else None,
         )
         .with_columns(__event=_event(found, layout, as_written))
@@ -159,10 +161,11 @@ def _whole(_reply: pl.Expr, raw: pl.Expr, *record: pl.Expr) -> pl.Expr:
     return pl.coalesce(raw, pl.concat_str(record, separator=", ", ignore_nulls=True))
 
 
-def _reply(found: Found) -> pl.Expr:
+def _reply(found: Found, table: Table) -> pl.Expr:
     """The first reply that is not blank, as it was written; never null."""
     replies = found.get("reply", ())
-    return _first(cells.written, replies).fill_null("") if replies else pl.lit("")
+    reader = cells.listed if table.kind in KEYED else cells.written
+    return _first(reader, replies).fill_null("") if replies else pl.lit("")
 
 
 def _event(found: Found, layout: Layout, known: Mapping[str, pl.Expr]) -> pl.Expr:
@@ -182,11 +185,13 @@ def _event(found: Found, layout: Layout, known: Mapping[str, pl.Expr]) -> pl.Exp
         return pl.coalesce(*marks, pl.lit("none", cells.Told))
     if layout.event or not said:
         return pl.lit(layout.event or "bounce", cells.Told)
+    of_bounces = layout.service == "generic" and "bounce" in fold(layout.fields["event"][0])
     if len(said) == 1:
         events = cells.event_at(PLACE, said[0], layout.words)
     else:
         events = pl.coalesce(cells.event(cell, layout.words) for cell in said)
-    return events if layout.own else rest(events, [REPLY, *said], _silent, cells.Told)
+    unknown = partial(_unknown, of_bounces=of_bounces)
+    return events if layout.own else rest(events, [REPLY, *said], unknown, cells.Told)
 
 
 def _told_event() -> pl.Expr:
@@ -203,10 +208,13 @@ def _if_lost(found: list[pl.Expr], reader: Callable[..., pl.Expr], dtype: pl.Dat
     )
 
 
-def _silent(reply: pl.Expr, *said: pl.Expr) -> pl.Expr:
-    """A bounce where no event is said, but a reply."""
+def _unknown(reply: pl.Expr, *said: pl.Expr, of_bounces: bool) -> pl.Expr:
+    """A bounce where no event is said, but a reply, or any word in a column of bounces."""
     is_silent = pl.all_horizontal(cells.text(cell).is_null() for cell in said)
-    return pl.when(is_silent & (reply != "")).then(pl.lit("bounce", cells.Told))
+    is_bounce = is_silent & (reply != "")
+    if of_bounces:
+        is_bounce |= pl.any_horizontal(_is_set(cell) for cell in said)
+    return pl.when(is_bounce).then(pl.lit("bounce", cells.Told))
 
 
 def _is_set(cell: pl.Expr) -> pl.Expr:
@@ -274,6 +282,9 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
     }
     if layout.own:
         return texts
+    if "final_recipient" in found:
+        final = texts["final_recipient"]
+        texts["final_recipient"] = pl.when(final != RECIPIENT).then(final)
     hosts = [column for column in ("sending_ip", "remote_mta") if column in found]
     return texts | {column: _of_mail(texts[column]) for column in hosts}
 
