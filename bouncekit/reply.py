@@ -190,6 +190,8 @@ _SERVER_SAID = (
     r"serverantwort war:|du serveur [eé]tait\s?:|del servidor fue:|do servidor foi:|del server:"
     r"|odpowiedź serwera:|odpověď serveru:|ответ сервера:|sunucu yanıtı:|サーバーの応答:|서버 응답:"
     r"|服务器响应为:|伺服器回應為:"
+    r"|antwort lautete:|respuesta fue:|resposta foi:|risposta era:|r[eé]ponse est la suivante\s?:"
+    r"|удаленного сервера:|応答は次のとおりです[:：]|响应如下[:：]|回應如下[:：]"  # Gmail's
 )
 _MAY_BE_PREFACE = rf"was:|{_SERVER_SAID}"
 _PREFACE = (

@@ -941,3 +941,32 @@ def test_every_layout_fills_columns_of_the_frame_and_names_known_events() -> Non
 def test_a_list_of_people_gets_no_time_from_their_phone_numbers() -> None:
     sample = pl.DataFrame({"who": ["ann@example.org"], "phone": ["1706702700"]})
     assert guess({"recipient": ("who",)}, sample, {}) == {"recipient": ("who",)}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"items": [], "paging": {"next": "x"}}', '{"results":[]}'])
+def test_an_export_without_events_is_an_empty_frame(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bounces.json"
+    path.write_text(text)
+    assert_frame_equal(read(path), pl.DataFrame(schema=BOUNCES))
+    assert_frame_equal(scan(path).collect(), pl.DataFrame(schema=BOUNCES))
+
+
+@pytest.mark.parametrize("above", ["June\n", "June,,\n,,\n", "June,,\n\nAll lists,,\n"])
+def test_titles_above_the_headings_are_passed_over(above: str, tmp_path: Path) -> None:
+    path = tmp_path / "bounces.csv"
+    path.write_text(f"{above}Email,Reason,Date\nann@example.org,550 no such user,2024-03-01\n")
+    (row,) = read(path).rows(named=True)
+    assert (row["recipient"], row["reply"]) == ("ann@example.org", "550 no such user")
+
+
+@pytest.mark.parametrize(
+    "headings", ["email,name,created_at", "email,name,Created,tags", "E-Mail,Kategorie,updated_at"]
+)
+def test_a_list_of_readers_is_no_list_of_bounces(headings: str, tmp_path: Path) -> None:
+    record = "ann@example.org" + ",2024-03-01" * headings.count(",")
+    readers, bounced = tmp_path / "readers.csv", tmp_path / "bounced.csv"
+    for path in (readers, bounced):
+        path.write_text(f"{headings}\n{record}\n")
+    with pytest.raises(BouncekitError, match="nor date of a bounce beside them"):
+        read(readers)
+    assert read(bounced)["event"].to_list() == ["bounce"]

@@ -1037,6 +1037,28 @@ def test_the_recipient_is_the_address_as_mailed(
     assert found == [spelled[name] for name in addresses.split()]
 
 
+def test_a_return_path_that_agrees_with_the_original_names_who_was_mailed() -> None:
+    status = f"{FORWARDED}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 gone"
+    path = "news+ann=example.org@list.example"
+    (row,) = parse_message(dsn(status).replace("To: news@list.example", f"To: {path}").encode())
+    assert (row["recipient"], row["final_recipient"]) == ("ann@example.org", "a@box.example")
+
+
+@pytest.mark.parametrize("original", ["message/rfc822", "message/global"])
+def test_the_original_is_read_whatever_the_report_is_called(original: str) -> None:
+    status = f"{MAILED}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 gone"
+    mail = dsn(status).replace("message/delivery-status", "message/global-delivery-status")
+    (row,) = parse_message(mail.replace("message/rfc822", original).encode())
+    assert (row["message_id"], row["mailing"]) == ("june.1@list.example", "june-2024")
+
+
+@pytest.mark.parametrize("said", ["smtp; 550 5.7.1", "smtp; 550 No", "X-Postfix; 550 no"])
+def test_a_short_reply_with_a_code_is_better_than_a_notice_that_tells_nothing(said: str) -> None:
+    status = f"{MAILED}\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: {said}"
+    (row,) = parse_message(dsn(status, text="This is the mail system at host mx.").encode())
+    assert row["reply"] == said
+
+
 def test_a_row_tells_time_mailing_message_sender_and_verdict() -> None:
     status = (
         "Final-Recipient: rfc822; ann@example.org\nAction: failed\nStatus: 5.2.2 (full)\n"

@@ -5,7 +5,7 @@ import io
 import re
 from codecs import getincrementaldecoder
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -188,7 +188,7 @@ def _rows(text: str, separator: str) -> list[tuple[int, int, list[str]]]:
                 rows.append((start, reader.line_num, row))
             start = reader.line_num
     width = Counter(len(row) for *_, row in rows).most_common(1)[0][0] if rows else 0
-    while rows and _is_preamble(rows[0][2], width):
+    while rows and (_is_preamble(rows[0][2], width) or _is_title(*(row for *_, row in rows[:2]))):
         del rows[0]
     return rows
 
@@ -196,6 +196,16 @@ def _rows(text: str, separator: str) -> list[tuple[int, int, list[str]]]:
 def _is_preamble(row: list[str], width: int) -> bool:
     """True for what some exports put above the header: comments, a title, Excel's `sep=;`."""
     return row[0].lstrip().startswith(("#", "sep=")) or (len(row) == 1 and width > 1)
+
+
+def _is_title(row: list[str], below: Sequence[str] = ()) -> bool:
+    """True for a title in a row of empty cells, as spreadsheets save it, above several headings."""
+    filled, headings = (list(filter(str.strip, cells)) for cells in (row, below))
+    return (
+        len(row) == len(below)
+        and len(filled) == 1 < len(headings)
+        and not any("@" in cell for cell in (*filled, *headings))
+    )
 
 
 def _agreement(rows: list[tuple[int, int, list[str]]]) -> tuple[float, int, int]:

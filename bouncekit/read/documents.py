@@ -36,6 +36,21 @@ def records_of(text: str) -> pl.Series | None:
     return found if end == len(text) else None
 
 
+def holds_none(text: str) -> bool:
+    """Tell a document that has an empty list where its records would be: there was nothing.
+
+    >>> holds_none('{"items": [], "paging": {"next": "x"}}')
+    True
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: a number of thousands of digits
+        return False
+    if isinstance(document, dict):
+        return any(document[key] == [] for key in document if key.casefold() in LISTS)
+    return bool(document == [])
+
+
 def records_of_frame(text: str) -> list[str] | None:
     """Give the records of a document as pandas' `to_json` writes a frame, or None for others.
 

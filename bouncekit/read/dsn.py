@@ -20,6 +20,7 @@ _EVENT_OF_ACTION = {
     "expanded": "delivery",
 }
 _STATUS_CODE = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+_REPLY_CODE = re.compile(r"(?<![\d.])[45]\d\d(?![\d.])")
 _ACTION_ENDS = re.compile(r"[ ();,]")
 _COMMENT = re.compile(r"\(([^()]+)\)\s*$")
 _TYPE = re.compile(r"^\s*[\w-]*\s*;")
@@ -107,6 +108,8 @@ def _as_mailed(final: str, told: prose.Finding | None, report: Report) -> str:
         return told.recipient if is_alike or report.is_to(told.recipient) else ""
     if not report.only_to:
         return ""
+    if report.only_to.lower() in map(str.lower, report.carried):
+        return report.only_to
     names = ("received", "delivered-to", "x-original-to")
     trace = " ".join(value for name in names for value in report.original.all(name))
     traced = re.search(rf"(?<![\w.+-]){re.escape(report.only_to)}(?![\w.-])", trace, re.I)
@@ -119,8 +122,14 @@ def _reply(record: Fields, told: prose.Finding | None) -> str:
     return (
         (told.reply if told and told.is_certain else "")
         or (comment[1] if comment else "")
+        or _with_code(record.get("diagnostic-code", ""))
         or (told.reply if told else record.get("diagnostic-code", ""))
     )
+
+
+def _with_code(diagnostic: str) -> str:
+    """Give a text that has a reply code: less than a reason, but what the server said."""
+    return diagnostic if _REPLY_CODE.search(diagnostic) else ""
 
 
 def _says_why(diagnostic: str) -> bool:

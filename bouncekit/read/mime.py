@@ -364,10 +364,14 @@ def _split_at(boundary: bytes, body: bytes) -> list[bytes]:
 
 def _is_returned(part: Part) -> bool:
     """True for the returned original, also where it is not labelled as a message."""
-    if part.kind.startswith(_RETURNED) or _is_traced(part):
+    if _is_message(part) or _is_traced(part):
         return True
     is_attached = part.kind == "text/plain" and part.headers.is_attached
     return is_attached and bool(_TRACE.match(part.body))
+
+
+def _is_message(part: Part) -> bool:
+    return part.kind.startswith(_RETURNED) and part.kind not in (*_STATUS, *_RECEIPT)
 
 
 def _is_traced(part: Part) -> bool:
@@ -376,7 +380,7 @@ def _is_traced(part: Part) -> bool:
 
 
 def _as_message(part: Part) -> bytes:
-    if part.kind.startswith(_RETURNED) or not _is_traced(part):
+    if _is_message(part) or not _is_traced(part):
         return part.content()
     return part.headers.block.lstrip().encode("utf-8", "replace") + b"\n\n" + part.body
 

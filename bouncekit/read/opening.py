@@ -14,7 +14,8 @@ import polars as pl
 from bouncekit.errors import BouncekitError
 from bouncekit.read.archives import unzipped
 from bouncekit.read.containers import BINARY, kind_of
-from bouncekit.read.files import Found, NotOursError, Peek, peek
+from bouncekit.read.documents import holds_none
+from bouncekit.read.files import Found, NotOursError, Peek, as_text, peek
 from bouncekit.read.layouts import SAME_EVENT, Options
 from bouncekit.read.logs import READERS, read_log, server_of
 from bouncekit.read.mailbox import is_message
@@ -155,6 +156,8 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
         return Part(kind, DMARC, pl.LazyFrame(schema=BOUNCES))
     if kind == "binary":
         raise NotOursError(f"{path} is not a table, a mail or a log that bouncekit can read.")
+    if kind == "json" and seen.whole and holds_none(as_text(seen.head)):
+        return Part(kind, "generic", pl.LazyFrame(schema=BOUNCES))
     table = open_table(kind, path, seen, mended=mended)
     layout, frame, inferred = bounces(table, path, options)
     if layout is None:

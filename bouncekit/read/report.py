@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bouncekit.read import prose, wording
-from bouncekit.read.addresses import addresses, in_header
+from bouncekit.read.addresses import addresses, in_header, in_verp
 from bouncekit.read.maildates import parse_time
 from bouncekit.read.mime import Headers, Mail, fields, values_of
 from bouncekit.read.once import once
@@ -120,6 +120,12 @@ class Report:
         lists = " ".join(self.original.first(name) for name in names).lower()
         address = self.to[0].lower()
         return "" if address in lists or address.replace("@", ".") in lists else self.to[0]
+
+    @once
+    def carried(self) -> list[str]:
+        """The recipients that the return paths carry to which the bounce came."""
+        paths = in_header(self.mail.headers, "to")
+        return [address for path in paths if (address := in_verp(path))]
 
     def is_to(self, address: str) -> bool:
         """True if the original was written to an address."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from bouncekit.read import prose
-from bouncekit.read.addresses import ADDRESS, in_header, in_verp
+from bouncekit.read.addresses import ADDRESS, in_header
 from bouncekit.read.mime import Headers, field_list
 from bouncekit.read.report import Report, Row
 
@@ -81,9 +81,7 @@ def addressed(report: Report) -> Iterator[Row]:
     """A bounce that names nobody: its own VERP address or the original's headers tell who."""
     if not report.is_bounce:
         return
-    to = [a for address in in_header(report.mail.headers, "to") if (a := in_verp(address))]
-    if not to and report.only_to:
-        to = [report.only_to]
+    to = report.carried or [report.only_to] * bool(report.only_to)
     carried = in_header(report.original, "x-envelope-to") or _carried_to(report.original)
     if recipients := to or carried:
         told = prose.findings(report.notice, known=recipients[:1])[0]
