@@ -266,7 +266,7 @@ ADDRESSES = {
     "o'brien@example.org": "o'brien@example.org",
     "not an address": None,
     "ann@": None,
-    "ann@example.org; bob@example.org": None,
+    "ann@example.org bob@example.org": None,
     "a\\xfc@example.org": None,
 }
 

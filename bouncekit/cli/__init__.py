@@ -76,9 +76,7 @@ def codes(code: str | None) -> None:
 def classify(
     exports: tuple[str, ...],
     output: Path,
-    source: str | None,
-    tz: str | None,
-    mapping: tuple[str, ...],
+    how: options.How,
     rules: str | None,
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
@@ -88,7 +86,7 @@ def classify(
 
     if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
         raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
-    with stored(exports, source, tz, mapping) as account, whole_file(output) as draft:
+    with stored(exports, how) as account, whole_file(output) as draft:
         with progress_of("rows classified") as progress:
             frame = watched(classified(account.lazy, rules=rules), progress)
             if output.suffix == ".parquet":
@@ -144,9 +142,7 @@ def decide(
     hash_key: Path | None,
     back: Path | None,
     force: bool,
-    source: str | None,
-    tz: str | None,
-    mapping: tuple[str, ...],
+    how: options.How,
     rules: str | None,
 ) -> None:
     """Decide which addresses come off the list, and write them down."""
@@ -171,7 +167,7 @@ def decide(
     with ExitStack() as kept:
         if is_stream(output):  # what is told is no part of the list
             kept.enter_context(redirect_stdout(sys.stderr))
-        account = kept.enter_context(stored(exports, source, tz, mapping, secret(verp_key)))
+        account = kept.enter_context(stored(exports, how, secret(verp_key)))
         bounces = classified(account.lazy, rules=rules)
         if sent is not None:
             bounces = match_sent(bounces, sent).lazy()
@@ -188,7 +184,7 @@ def decide(
             guard=guard,
             sent=sent,
             rules=rules,
-            options={"source": source, "tz": tz, "map": mapping, "verp_key": bool(verp_key)},
+            options={**how, "verp_key": bool(verp_key)},
         )
         if not force:
             _refuse_to_empty(decisions, sent)
@@ -232,9 +228,7 @@ def backtest(
     policy: tuple[str, ...],
     truth: Path | None,
     guard: bool,
-    source: str | None,
-    tz: str | None,
-    mapping: tuple[str, ...],
+    how: options.How,
     rules: str | None,
 ) -> None:
     """Say what policies would have removed, saved and lost."""
@@ -250,7 +244,7 @@ def backtest(
         except (OSError, pl.exceptions.PolarsError) as problem:
             said = str(problem).splitlines()[0]
             raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
-    reading = read_all(exports, source, tz, mapping)
+    reading = read_all(exports, how)
     table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
     say(str(reading))
     for row in table.iter_rows(named=True):
@@ -269,9 +263,7 @@ def report(
     output: Path,
     policy: str,
     mask: bool,
-    source: str | None,
-    tz: str | None,
-    mapping: tuple[str, ...],
+    how: options.How,
     rules: str | None,
 ) -> None:
     """Run the notebooks on your exports, to be read in a browser."""
@@ -280,7 +272,7 @@ def report(
     from bouncekit.report import MANIFEST, usable, write_report
 
     rules = usable(rules)  # a mistake in there is told before anything is read
-    reading = read_all(exports, source, tz, mapping)
+    reading = read_all(exports, how)
     say(str(reading))
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
     verdicts = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["verdicts"]

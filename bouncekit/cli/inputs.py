@@ -13,22 +13,17 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
 
     import polars as pl
 
+    from bouncekit.cli.options import How
     from bouncekit.formats import Format
     from bouncekit.read import Reading
     from bouncekit.read.reading import Account
 
 
-def read_all(
-    exports: "Sequence[str]",
-    source: str | None,
-    tz: str | None,
-    mapping: "Sequence[str]",
-    verp_key: bytes | None = None,
-) -> "Reading":
+def read_all(exports: "Sequence[str]", how: "How", verp_key: bytes | None = None) -> "Reading":
     """Read exports into memory."""
     from bouncekit.read import load
 
-    return load(*exports, source=source, tz=tz, mapping=_mapping(mapping), verp_key=verp_key)
+    return load(*exports, **how, verp_key=verp_key)
 
 
 def secret(file: Path | None) -> bytes | None:
@@ -46,11 +41,7 @@ def secret(file: Path | None) -> bytes | None:
 
 @contextmanager
 def stored(
-    exports: "Sequence[str]",
-    source: str | None,
-    tz: str | None,
-    mapping: "Sequence[str]",
-    verp_key: bytes | None = None,
+    exports: "Sequence[str]", how: "How", verp_key: bytes | None = None
 ) -> "Iterator[Account]":
     """Read exports into a temporary folder, for they may be larger than memory."""
     from bouncekit.drafts import scratch
@@ -58,15 +49,7 @@ def stored(
 
     with scratch() as folder:
         with progress_of("rows read") as progress:
-            account = store(
-                *exports,
-                folder=folder,
-                source=source,
-                tz=tz,
-                mapping=_mapping(mapping),
-                verp_key=verp_key,
-                progress=progress,
-            )
+            account = store(*exports, folder=folder, **how, verp_key=verp_key, progress=progress)
         yield account
 
 
@@ -103,9 +86,7 @@ def brief(
     return brief
 
 
-def read_replies(
-    exports: "Sequence[str]", source: str | None, tz: str | None, mapping: "Sequence[str]"
-) -> "pl.DataFrame":
+def read_replies(exports: "Sequence[str]", how: "How") -> "pl.DataFrame":
     """Read exports, or plain tables of replies where there are no addresses; tell what was read."""
     import polars as pl
 
@@ -113,9 +94,9 @@ def read_replies(
     from bouncekit.read.files import NotOursError
 
     try:
-        reading = read_all(exports, source, tz, mapping)
+        reading = read_all(exports, how)
     except NotOursError:
-        heading = (_mapping(mapping) or {}).get("reply")
+        heading = (how["mapping"] or {}).get("reply")
         tables = [replies(export, heading) for export in exports]
         if any(table is None for table in tables):
             raise
@@ -124,16 +105,6 @@ def read_replies(
         return frame
     say(str(reading))
     return reading.frame
-
-
-def _mapping(pairs: "Sequence[str]") -> dict[str, str] | None:
-    """Take `recipient=Mail` apart."""
-    for pair in pairs:
-        if "=" not in pair:
-            raise BouncekitError(
-                f"--map {pair}: write the column, '=', and the heading: --map recipient=Mail."
-            )
-    return dict(pair.split("=", 1) for pair in pairs) if pairs else None
 
 
 def in_utc(day: datetime | None) -> datetime | None:

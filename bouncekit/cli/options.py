@@ -1,9 +1,13 @@
 """The arguments and options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypedDict
 
 import click
+
+from bouncekit.errors import BouncekitError
 
 Command = Callable[..., None]
 
@@ -31,6 +35,9 @@ _source = click.option(
     "--source", metavar="KIND", help="The kind of export, if it is not recognised."
 )
 _tz = click.option("--tz", metavar="ZONE", help="Time zone of times without one (UTC).")
+_year = click.option(
+    "--year", type=int, metavar="YEAR", help="Year of log lines without one (the file's)."
+)
 _mapping = click.option(
     "--map",
     "mapping",
@@ -40,9 +47,41 @@ _mapping = click.option(
 )
 
 
+class How(TypedDict):
+    """How exports are read, as `bouncekit.read` takes it."""
+
+    source: str | None
+    tz: str | None
+    year: int | None
+    mapping: dict[str, str] | None
+
+
 def reading(command: Command) -> Command:
-    """How exports are read: `source`, `tz` and `mapping`."""
-    return _source(_tz(_mapping(command)))
+    """Options of how exports are read: the command gets them as `how`."""
+
+    @wraps(command)
+    def told(
+        *arguments: Any,
+        source: str | None,
+        tz: str | None,
+        year: int | None,
+        mapping: tuple[str, ...],
+        **others: Any,
+    ) -> None:
+        how = How(source=source, tz=tz, year=year, mapping=_pairs(mapping))
+        command(*arguments, how=how, **others)
+
+    return _source(_tz(_year(_mapping(told))))
+
+
+def _pairs(written: Sequence[str]) -> dict[str, str] | None:
+    """Take `recipient=Mail` apart."""
+    for pair in written:
+        if "=" not in pair:
+            raise BouncekitError(
+                f"--map {pair}: write the column, '=', and the heading: --map recipient=Mail."
+            )
+    return dict(pair.split("=", 1) for pair in written) if written else None
 
 
 def output(help: str) -> Callable[[Command], Command]:

@@ -24,9 +24,7 @@ def rules_app() -> None:
 def check_rules(
     rules: Path,
     exports: tuple[str, ...],
-    source: str | None,
-    tz: str | None,
-    mapping: tuple[str, ...],
+    how: options.How,
 ) -> None:
     """Check your own rules, and show what they would change."""
     from bouncekit import own_rules
@@ -36,7 +34,7 @@ def check_rules(
     say(checked(rules, len(phrases), shadowed))
     if not exports:
         return
-    frame = read_replies(exports, source, tz, mapping)
+    frame = read_replies(exports, how)
     won = own_rules.won(frame, rules)
     changes = won.filter(won["was"].ne_missing(won["becomes"]))
     say(changed(changes, frame.height))
@@ -62,9 +60,7 @@ def draft_rules(
     exports: tuple[str, ...],
     output: Path,
     at_most: int,
-    source: str | None,
-    tz: str | None,
-    mapping: tuple[str, ...],
+    how: options.How,
     rules: str | None,
 ) -> None:
     """Write frequent replies without a cause down, to become rules."""
@@ -77,7 +73,7 @@ def draft_rules(
         raise BouncekitError(f"{output}: is there already; choose another file with -o.")
     if rules is not None:
         own_rules.own_phrases(rules)  # a mistake in there is told before anything is read
-    templates = unclassified(classified(read_replies(exports, source, tz, mapping), rules=rules))
+    templates = unclassified(classified(read_replies(exports, how), rules=rules))
     proposed = own_rules.proposals(templates, at_most)
     with whole_file(output) as path:
         path.write_text(own_rules.draft(templates, at_most), encoding="utf-8")

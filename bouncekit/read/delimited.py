@@ -5,7 +5,7 @@ import io
 import re
 from codecs import getincrementaldecoder
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -188,9 +188,9 @@ def _rows(text: str, separator: str) -> list[tuple[int, int, list[str]]]:
                 rows.append((start, reader.line_num, row))
             start = reader.line_num
     width = Counter(len(row) for *_, row in rows).most_common(1)[0][0] if rows else 0
-    while rows and (_is_preamble(rows[0][2], width) or _is_title(*(row for *_, row in rows[:2]))):
+    while rows and _is_preamble(rows[0][2], width):
         del rows[0]
-    return rows
+    return rows[_titles([row for *_, row in rows]) :]
 
 
 def _is_preamble(row: list[str], width: int) -> bool:
@@ -198,14 +198,11 @@ def _is_preamble(row: list[str], width: int) -> bool:
     return row[0].lstrip().startswith(("#", "sep=")) or (len(row) == 1 and width > 1)
 
 
-def _is_title(row: list[str], below: Sequence[str] = ()) -> bool:
-    """True for a title in a row of empty cells, as spreadsheets save it, above several headings."""
-    filled, headings = (list(filter(str.strip, cells)) for cells in (row, below))
-    return (
-        len(row) == len(below)
-        and len(filled) == 1 < len(headings)
-        and not any("@" in cell for cell in (*filled, *headings))
-    )
+def _titles(rows: list[list[str]]) -> int:
+    """How many rows stand above several headings: titles among empty cells of a spreadsheet."""
+    filled = [list(filter(str.strip, row)) for row in rows]
+    titles = next((n for n, cells in enumerate(filled) if len(cells) > 1), 0)
+    return 0 if any("@" in cell for row in filled[: titles + 1] for cell in row) else titles
 
 
 def _agreement(rows: list[tuple[int, int, list[str]]]) -> tuple[float, int, int]:
