@@ -139,7 +139,33 @@ def _recognised(table: Table, path: Path, options: Options) -> tuple[Table, pl.D
 def _recipient(found: Found, layout: Layout) -> pl.Expr:
     if layout.own:
         return found["recipient"][0]
-    return _first(cells.address, found.get("recipient", ()))
+    named = _first(cells.address, found.get("recipient", ()))
+    if "original_recipient" not in found:
+        return named
+    originally = found["original_recipient"][0]
+    return where([named, originally], _second_is_filled, _second_address, TEXT)
+
+
+def _second_is_filled(_: pl.Expr, cell: pl.Expr, *others: pl.Expr) -> pl.Expr:
+    return cell.is_not_null() & (cell != "")
+
+
+def _second_address(named: pl.Expr, cell: pl.Expr) -> pl.Expr:
+    return pl.coalesce(cells.address(cell), named)
+
+
+def _final_recipient(found: Found) -> pl.Expr:
+    """The address that a mail was forwarded to, where it is another than the recipient."""
+    if "original_recipient" not in found:
+        return _first(cells.address, found.get("final_recipient", ()))
+
+    def other(_: pl.Expr, __: pl.Expr, recipient: pl.Expr, *named: pl.Expr) -> pl.Expr:
+        final = pl.coalesce(map(cells.address, named))
+        return pl.when(final != recipient).then(final)
+
+    none, originally = pl.lit(None, TEXT), found["original_recipient"][0]
+    given = [none, originally, RECIPIENT, *found["recipient"]]
+    return where(given, _second_is_filled, other, TEXT)
 
 
 def _is_lost(table: Table, layout: Layout) -> pl.Expr:
@@ -282,9 +308,7 @@ def _texts(found: Found, layout: Layout) -> dict[str, pl.Expr]:
     }
     if layout.own:
         return texts
-    if "final_recipient" in found:
-        final = texts["final_recipient"]
-        texts["final_recipient"] = pl.when(final != RECIPIENT).then(final)
+    texts["final_recipient"] = _final_recipient(found)
     hosts = [column for column in ("sending_ip", "remote_mta") if column in found]
     return texts | {column: _of_mail(texts[column]) for column in hosts}
 
