@@ -1,8 +1,8 @@
 """Letters that arrive escaped: exports pass replies through HTML, MIME and wrong code pages.
 
-`unescaped` turns back HTML entities (`&uuml;`), UTF-8 that was read as Windows-1252 (`Ã¼`),
-quoted-printable (`=C3=BC`) and the encoded words of RFC 2047 (`=?utf-8?B?...?=`), as far as it
-needs no knowledge of other character sets. Few replies need it, so few are looked at twice.
+`unescaped` turns back HTML entities (`&uuml;`) and tags, UTF-8 that was read as Windows-1252
+(`Ã¼`), quoted-printable (`=C3=BC`) and the encoded words of RFC 2047 (`=?utf-8?B?...?=`), as far as
+it needs no knowledge of other character sets. Few replies need it, so few are looked at twice.
 """
 
 from html.entities import codepoint2name
@@ -15,7 +15,12 @@ from bouncekit.batches import where
 _BLOCKS = ("\xa0-ſ", "Ơ-ư", "Ș-ț", "Ά-ώ", "Ѐ-џ", "Ґ-ґ", "Ạ-ỹ")
 _LETTERS = [chr(code) for block in _BLOCKS for code in range(ord(block[0]), ord(block[-1]) + 1)]
 
-_MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#39;": "'", "&apos;": "'"}
+_MARKS = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&apos;": "'"}
+# PHP writes `&#039;`, Python `&#x27;`, and who types on a phone `&rsquo;`; blanks are escaped, too.
+_MARKS |= dict.fromkeys(("&#39;", "&#039;", "&#x27;", "&rsquo;", "&lsquo;"), "'")
+_MARKS |= {f"&#{number};": "'" for number in (8216, 8217)} | {"&#x2018;": "'", "&#x2019;": "'"}
+_MARKS |= {"&#34;": '"', "&#034;": '"', "&#x22;": '"', "&#8211;": "-", "&ndash;": "-"}
+_MARKS |= dict.fromkeys(("&#32;", "&#x20;", "&nbsp;", "&#10;", "&#13;", "&#xA;", "&#xa;"), " ")
 _SIGNS = {"=20": " ", "=3D": "=", "=3d": "="}
 
 
@@ -40,9 +45,14 @@ def _escapes() -> dict[str, str]:
 
 
 _ESCAPES = _escapes()
-_ESCAPED = r"&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
+_ESCAPED = r"</|<br|&[A-Za-z0-9#]{2,8};|[ÂÃÄÅÐÑ][^A-Za-z\s]|=[0-9A-Fa-f]{2}|=\?|=\r?\n"
 # What one expression searches for in no time: two are faster than one that does it all.
 _ESCAPED_SELDOM = r"[ÆÈÎÏÒ][^A-Za-z\s]|á[º»]"
+# The tags of HTML that are about looks. An address in brackets is none: `<p@example.org>`.
+_TAG = (
+    r"(?i)</?(?:a|b|i|u|p|br|em|strong|font|span|div|pre|code|tt|center|h[1-6]|ul|ol|li|table|tbody"
+    r"|tr|td|th)(?:\s[^<>@]*)?/?>"
+)
 _SOFT_BREAK = r"=\r?\n"
 _BASE64_WORD = r"=\?(?i:utf-8|us-ascii)\?[bB]\?([A-Za-z0-9+/=]+)\?="
 # What is declared as UTF-8 and is none cannot be cast: its bytes, as hexadecimal digits.
@@ -69,7 +79,8 @@ def _is_escaped(text: pl.Expr) -> pl.Expr:
 
 
 def _unescaped(text: pl.Expr) -> pl.Expr:
-    decoded = _words_decoded(text.str.replace_all(_SOFT_BREAK, ""))
+    untagged = text.str.replace_all(_TAG, " ")
+    decoded = _words_decoded(untagged.str.replace_all(_SOFT_BREAK, ""))
     return decoded.str.replace_many(_ESCAPES, leftmost=True)
 
 

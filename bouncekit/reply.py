@@ -8,24 +8,26 @@ Those that end in `_of` take a `wording`, so that what many replies have in comm
 
 import polars as pl
 
-from bouncekit.batches import by_value
+from bouncekit.batches import by_value, where
 from bouncekit.escapes import unescaped
 
-# Longer texts are bounce mails pasted whole; the reason stands in their first few thousand signs.
+# Longer texts are bounce mails pasted whole; the reason stands at their beginning, or at their end,
+# below the notice or the headers.
 LONGEST_TEXT = 4_000
+LONGEST_END = 1_000
 
-# A code stands at the start of the text or of a line, behind a mark that introduces a quotation
-# (`said: 550`, `(550`, `#550`), or behind the word for one (`error 550`, `code=550`), and is
-# followed by what follows a code: a blank, a hyphen, a mark, the end. A colon without a blank is
-# none of these (`mx.example:587`), nor is a number of seconds or bytes. qmail logs write `_` for
-# a blank.
+# A code stands at the start of the text, a line or a sentence, behind a mark that introduces a
+# quotation (`said: 550`, `(550`, `#550`), or behind the word for one (`error 550`, `code=550`), and
+# is followed by what follows a code: a blank, a hyphen, a mark, the end. A colon without a blank
+# is none of these (`mx.example:587`), nor is a number of seconds or bytes. qmail logs write `_`
+# for a blank.
 _BEFORE_CODE = (
-    r"(?:^|[\n\r;#(>\]\"'|*（：]|\\n|:[\s_]|[\s_]:"
-    r"|(?:(?-u:\b)|_)(?:errors?|code|said|says|replied|reply|returned|status|reason|with|server"
+    r"(?:^|[\n\r;#(>\[\]\"'|*（：]|\\n|:[\s_]|[\s_]:|[.!]\s|[245]\.[0-9]\.[0-9]{1,3}\s"
+    r"|(?:(?-u:\b)|_)(?:errors?|code|said|says|replied|reply|returned|status|reason|with|server|smtp"
     r"|response|fehler|erreur)(?-u:\b))"
     r"[\s\-–—(:;#\"'<=_]*"
 )
-_AFTER_CODE = r"(?:[\s\-–—:;,#)(\"'_|：）]|\\n|\.(?:\s|$)|$)"
+_AFTER_CODE = r"(?:[\s\-–—:;,#)(\"'_|\]*：）]|\\n|\.(?:\s|$)|$)"
 _AMOUNT = r"[2345][0-9][0-9] (?:seconds|minutes|hours|days|bytes|[kmg]b[ ).,])"
 # Most replies begin with their codes, and there they are found in no time.
 _LEADING_CODE = r"^([45][0-9][0-9])[ -]"
@@ -164,8 +166,12 @@ _NOISE = rf"(?: *\.*(?:{_NOT_A_BLANK})\.*)+ *".replace(r"\b", r"(?-u:\b)")
 
 # What a sending system says around the reply: Cisco puts the name of a code before each quotation.
 _AROUND = {"unknown address error": " ", "e-mail": "email"}
-# Pages that are all the explanation there is: of qmail's bare linefeeds, and of SPF before 2005.
-_PAGES = {"docs/smtplf": " bare linefeed ", "spf.pobox.com": " openspf "}
+# Pages that are all the explanation there is: of bare linefeeds, old SPF, and Barracuda's list.
+_PAGES = {
+    "docs/smtplf": " bare linefeed ",
+    "spf.pobox.com": " openspf ",
+    "barracudanetworks.com/reputation": " barracuda reputation ",
+}
 # What programs say around a reply, of whatever was replied.
 _WRAPPED = "|".join(
     (
@@ -418,4 +424,10 @@ def retry_after_of(text: pl.Expr) -> pl.Expr:
 
 
 def _bounded(reply: pl.Expr) -> pl.Expr:
-    return reply.str.head(LONGEST_TEXT)
+    return where([reply], lambda text: text.str.len_bytes() > LONGEST_TEXT, _ends, pl.String())
+
+
+def _ends(text: pl.Expr) -> pl.Expr:
+    beginning = text.str.head(LONGEST_TEXT - LONGEST_END)
+    end = text.str.slice(LONGEST_TEXT - LONGEST_END).str.tail(LONGEST_END)
+    return pl.concat_str(beginning, end, separator="\n")
