@@ -182,7 +182,7 @@ def _what_to_do(class_: str, found: list[dict[str, Any]]) -> str:
     if class_ == "2" or (class_ == "4" and nearest["who"] in ("list owner", "nobody")):
         return str(general["what_to_do"])
     if class_ == "4" and nearest is not general:
-        return f"{general['what_to_do']} If it lasts – {advice[0].lower()}{advice[1:]}"
+        return f"{general['what_to_do']} If it lasts, {advice[0].lower()}{advice[1:]}"
     return advice
 
 

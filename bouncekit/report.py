@@ -59,13 +59,18 @@ def write_report(
     something else than a report, or if a notebook stops.
     """
     rules = usable(rules)
+    refuse_to_replace(output)
+    with whole_folder(output) as draft:
+        _fill(draft, reading, policy, rules, masked=mask, progress=progress)
+    return output / "index.html"
+
+
+def refuse_to_replace(output: Path) -> None:
+    """Raise BouncekitError if a folder is there already that is no report."""
     if output.exists() and not (output / MANIFEST).exists():
         raise BouncekitError(
             f"{output}: is there already and is no report of bouncekit; choose another with -o."
         )
-    with whole_folder(output) as draft:
-        _fill(draft, reading, policy, rules, masked=mask, progress=progress)
-    return output / "index.html"
 
 
 def open_lab(

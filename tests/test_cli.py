@@ -121,7 +121,8 @@ def seen(folder: Path, gone: int, good: int) -> Path:
 def test_decide_refuses_to_take_more_than_30_per_cent_off_without_force(tmp_path: Path) -> None:
     export, out = seen(tmp_path, 4, 6), tmp_path / "remove.csv"
     done = bouncekit("decide", export, "-o", out)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert done.returncode == 2
+    assert done.stdout.endswith("remove 4, keep 6.\nTo remove: unknown_user 4\n")
     assert "remove 40% of the recipients (4 of 10), more than 30%" in done.stderr
     assert "--force" in done.stderr
     assert list(tmp_path.iterdir()) == [export]
@@ -374,3 +375,42 @@ def test_the_year_of_a_log_may_be_given(tmp_path: Path) -> None:
     )
     assert bouncekit("classify", log, "-o", out, "--year", "2021").returncode == 0
     assert pl.read_parquet(out)["time"].dt.year().to_list() == [2021]
+
+
+@pytest.mark.parametrize("command", ["classify", "decide"])
+def test_a_run_never_writes_over_what_it_reads(command: str, export: Path) -> None:
+    ended = bouncekit(command, export, "-o", export)
+    assert ended.returncode == 2
+    assert ended.stderr == f"bouncekit: {export}: is what this run reads; write to another file.\n"
+    assert export.read_text(encoding="utf-8") == EXPORT
+
+
+def test_a_list_written_before_is_no_export(export: Path, tmp_path: Path) -> None:
+    written = tmp_path / "remove.csv"
+    for _ in range(2):
+        ended = bouncekit("decide", tmp_path, "-o", written)
+        assert ended.returncode == 0
+        assert "Decided on 5 recipients: remove 2, keep 3." in ended.stdout
+    assert f"skipped {written}, {written}.manifest.json" in ended.stdout
+    named = bouncekit("decide", written, "-o", tmp_path / "other.csv")
+    assert (named.returncode, named.stdout) == (2, "")
+    assert "is a list or report that bouncekit wrote" in named.stderr
+
+
+def test_a_hyphen_is_the_standard_output(export: Path) -> None:
+    listed = bouncekit("decide", export, "-o", "-")
+    assert listed.stdout.startswith("recipient,category,because,")
+    assert "Decided on 5 recipients" in listed.stderr
+    classified = bouncekit("classify", export, "-o", "-")
+    assert classified.stdout.startswith("time,event,recipient,")
+    assert "Wrote 5 classified rows" in classified.stderr
+    assert not Path("-").exists()
+
+
+def test_a_file_to_read_that_is_missing_is_told_with_its_option(export: Path) -> None:
+    for option in ("--previous", "--sent", "--verp-key", "--hash-key"):
+        ended = bouncekit("decide", export, "-o", "-", option, "nowhere")
+        assert ended.returncode == 2
+        assert (
+            ended.stderr == f"bouncekit: {option} nowhere: there is no such file; check the path.\n"
+        )

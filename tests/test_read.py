@@ -888,7 +888,7 @@ ERRORS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "source.csv": (b"email,reason\n", {"source": "sendgird"}, "one of mail, .*sendgrid, mailgun"),
     "zone.csv": (b"email,reason\n", {"tz": "Mars/Base"}, "no time zone"),
     "map.csv": (b"a,b\n", {"mapping": {"reply": "c"}}, "no heading 'c' for reply: it has a, b"),
-    "key.csv": (b"a,b\n", {"mapping": {"rcpt": "a"}}, "'rcpt', which is no column: .*recipient"),
+    "key.csv": (b"a,b\n", {"mapping": {"rcpt": "a"}}, "'rcpt' is no column that .*: it is one of .*recipient"),
 }
 
 
@@ -930,7 +930,7 @@ def test_a_tilde_is_the_home_folder_or_part_of_a_name(
 
 def test_every_layout_fills_columns_of_the_frame_and_names_known_events() -> None:
     for layout in layouts():
-        assert set(layout.fields) <= set(BOUNCES), layout.name
+        assert set(layout.fields) <= {*BOUNCES, "original_recipient"}, layout.name
         assert {*layout.words.values(), layout.event or "none"} <= {*EVENTS, "none"}, layout.name
         assert layout.event or layout.words or layout.marks, layout.name
         assert {*layout.marks} <= {*EVENTS}, layout.name

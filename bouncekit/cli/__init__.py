@@ -1,7 +1,7 @@
 """The command line: explain, codes, classify, decide, backtest, report, lab, rules."""
 
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +10,20 @@ import click
 
 from bouncekit import endings
 from bouncekit.cli import options
-from bouncekit.cli.inputs import brief, classified_parts, flat, in_utc, read_all, secret, stored
+from bouncekit.cli.inputs import (
+    brief,
+    classified_parts,
+    flat,
+    in_utc,
+    read_all,
+    refuse_to_lose,
+    secret,
+    stored,
+)
 from bouncekit.cli.rules import rules_app
 from bouncekit.cli.telling import (
     LOUD_SHARE,
+    causes,
     count_of,
     in_pairs,
     progress_of,
@@ -21,6 +31,7 @@ from bouncekit.cli.telling import (
     say,
     tell,
     tell_unmatched,
+    telling_beside,
     verdicts,
     warn_of,
 )
@@ -81,23 +92,26 @@ def classify(
 ) -> None:
     """Read exports, classify each row, and write them all to one file."""
     from bouncekit.classify import classify as classified
-    from bouncekit.drafts import whole_file
+    from bouncekit.drafts import is_stream, whole_file
     from bouncekit.files import watched, without_formulas
 
-    if output.suffix not in (".parquet", ".csv", ".ndjson", ".jsonl"):
+    refuse_to_lose(output, *exports, rules)
+    ending = ".csv" if is_stream(output) else output.suffix
+    if ending not in (".parquet", ".csv", ".ndjson", ".jsonl"):
         raise BouncekitError(f"{output}: write to a file that ends in .parquet, .csv or .ndjson.")
-    with stored(exports, how) as account, whole_file(output) as draft:
-        with progress_of("rows classified") as progress:
-            frame = watched(classified(account.lazy, rules=rules), progress)
-            if output.suffix == ".parquet":
-                frame.sink_parquet(draft)
-            elif output.suffix == ".csv":
-                flat(without_formulas(frame)).sink_csv(draft)
-            else:
-                flat(frame).sink_ndjson(draft)
-        said, rows = str(account), account.rows
-    say(said)
-    tell(f"Wrote {rows:,} classified rows to {output}.")
+    with telling_beside(output):
+        with stored(exports, how) as account, whole_file(output) as draft:
+            with progress_of("rows classified") as progress:
+                frame = watched(classified(account.lazy, rules=rules), progress)
+                if ending == ".parquet":
+                    frame.sink_parquet(draft)
+                elif ending == ".csv":
+                    flat(without_formulas(frame)).sink_csv(draft)
+                else:
+                    flat(frame).sink_ndjson(draft)
+            said, rows = str(account), account.rows
+        say(said)
+        tell(f"Wrote {count_of(rows, 'classified row')} to {output}.")
 
 
 @app.command()
@@ -105,23 +119,23 @@ def classify(
 @options.output("The removal list, a CSV file.")
 @options.policy
 @click.option("--service", default="csv", metavar="NAME", help="Whose import format to write.")
-@options.file("--previous", help="The list before this one.")
+@options.input_file("--previous", help="The list before this one.")
 @options.as_of
 @click.option(
     "--guard/--no-guard",
     default=True,
     help="Hold removals that rest on a provider's outage.",
 )
-@options.file(
+@options.input_file(
     "--sent", help="What was sent (recipients, message ids); what nobody sent won't count."
 )
-@options.file(
+@options.input_file(
     "--verp-key", help="A file with the key of your signed return paths; see SECURITY.md."
 )
 @options.file(
     "--hashes", help="Add the removed to this list of hashes, kept when the addresses go."
 )
-@options.file("--hash-key", help="A file with the key of these hashes.")
+@options.input_file("--hash-key", help="A file with the key of these hashes.")
 @options.file("--bring-back", "back", help="Where to list who was refused for an outage only.")
 @click.option(
     "--force", is_flag=True, help="Write the list even if it removes more than 30 % of all seen."
@@ -150,7 +164,6 @@ def decide(
 
     from bouncekit.alerts import alerts_in, problems
     from bouncekit.classify import classify as classified
-    from bouncekit.drafts import is_stream
     from bouncekit.formats import find_format
     from bouncekit.hashes import add_hashes
     from bouncekit.history import last_event
@@ -162,11 +175,13 @@ def decide(
 
     if hashes is not None and hash_key is None:
         raise BouncekitError("--hashes: say with --hash-key which file has the key.")
+    if hashes is None and hash_key is not None:
+        raise BouncekitError("--hash-key: say with --hashes which list of hashes it is for.")
+    refuse_to_lose(output, *exports, sent, rules, verp_key, hash_key, hashes)
     key_of_hashes = secret(hash_key)
     chosen, to = find_policy(policy), find_format(service)
     with ExitStack() as kept:
-        if is_stream(output):  # what is told is no part of the list
-            kept.enter_context(redirect_stdout(sys.stderr))
+        kept.enter_context(telling_beside(output))
         account = kept.enter_context(stored(exports, how, secret(verp_key)))
         bounces = classified(account.lazy, rules=rules)
         if sent is not None:
@@ -187,7 +202,7 @@ def decide(
             options={**how, "verp_key": bool(verp_key)},
         )
         if not force:
-            _refuse_to_empty(decisions, sent)
+            _refuse_to_empty(decisions, sent, str(account))
         returning = None if back is None else _bring_back(bounces, day, previous, back)
         change = write_suppressions(decisions, output, service, previous, run=run)
         if hashes is not None and key_of_hashes is not None:
@@ -215,7 +230,7 @@ def decide(
     metavar="NAME",
     help="A policy's name or .toml file; repeat it.",
 )
-@options.file("--truth", help="A CSV of what the mailboxes were: recipient, state, until.")
+@options.input_file("--truth", help="A CSV of what the mailboxes were: recipient, state, until.")
 @click.option(
     "--guard/--no-guard",
     default=True,
@@ -269,9 +284,13 @@ def report(
     """Run the notebooks on your exports, to be read in a browser."""
     import json
 
-    from bouncekit.report import MANIFEST, usable, write_report
+    from bouncekit.policy import find_policy
+    from bouncekit.report import MANIFEST, refuse_to_replace, usable, write_report
 
-    rules = usable(rules)  # a mistake in there is told before anything is read
+    # Mistakes in there are told before anything is read.
+    rules = usable(rules)
+    find_policy(policy)
+    refuse_to_replace(output)
     reading = read_all(exports, how)
     say(str(reading))
     page = write_report(reading, output, policy=policy, mask=mask, rules=rules, progress=True)
@@ -314,8 +333,11 @@ def lab(exports: tuple[str, ...], folder: Path, rules: str | None) -> None:
 app.add_command(rules_app)
 
 
-def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
-    """Stop a run that would take too much of the list: if the list was seen, not bounces alone."""
+def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None, read: str) -> None:
+    """Stop a run that would take too much of the list: if the list was seen, not bounces alone.
+
+    What was `read`, and for what so many would go, is told first.
+    """
     from bouncekit.sent import sent_messages
     from bouncekit.suppress import refuse_if_too_many
 
@@ -326,7 +348,12 @@ def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None) -> None:
             seen = max(seen, int(table.collect()["recipient"].n_unique()))
     elif decisions["last_delivery"].null_count() == decisions.height:
         return  # no good address is in there: a share of it says nothing, a warning does
-    refuse_if_too_many(int((decisions["verdict"] == "remove").sum()), seen, LOUD_SHARE)
+    removed = int((decisions["verdict"] == "remove").sum())
+    try:
+        refuse_if_too_many(removed, seen, LOUD_SHARE)
+    except BouncekitError:
+        say("\n".join((read, verdicts(decisions), causes(decisions))))
+        raise
 
 
 def _bring_back(

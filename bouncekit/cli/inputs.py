@@ -26,6 +26,13 @@ def read_all(exports: "Sequence[str]", how: "How", verp_key: bytes | None = None
     return load(*exports, **how, verp_key=verp_key)
 
 
+def refuse_to_lose(output: Path, *given: str | Path | None) -> None:
+    """Stop a run that would write over what it reads."""
+    for path in given:
+        if path is not None and Path(path).is_file() and output.exists() and output.samefile(path):
+            raise BouncekitError(f"{output}: is what this run reads; write to another file.")
+
+
 def secret(file: Path | None) -> bytes | None:
     """Read a secret key from a file: on the command line others would see it."""
     if file is None:

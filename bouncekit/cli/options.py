@@ -13,6 +13,7 @@ Command = Callable[..., None]
 
 # What cannot be read or written is told by who reads or writes it, with the way out.
 A_PATH = click.Path(path_type=Path, readable=False)
+STANDARD_OUTPUT = Path("/dev/stdout")
 _FORMATS = "CSV, JSON, Excel, Parquet, mbox, eml, .zip, .gz, ..."
 
 exports = click.argument(
@@ -85,13 +86,32 @@ def _pairs(written: Sequence[str]) -> dict[str, str] | None:
 
 
 def output(help: str) -> Callable[[Command], Command]:
-    """Where a command writes to."""
-    return click.option("-o", "--output", required=True, type=A_PATH, metavar="PATH", help=help)
+    """Where a command writes to; `-` is the standard output."""
+    return click.option(
+        "-o",
+        "--output",
+        required=True,
+        type=A_PATH,
+        metavar="PATH",
+        callback=lambda _, __, path: STANDARD_OUTPUT if path == Path("-") else path,
+        help=help,
+    )
 
 
 def file(*names: str, help: str) -> Callable[[Command], Command]:
-    """A file that a command may be given."""
+    """A file that a command may be given, to read or to write."""
     return click.option(*names, type=A_PATH, metavar="FILE", help=help)
+
+
+def input_file(*names: str, help: str) -> Callable[[Command], Command]:
+    """A file that a command may be given to read."""
+    return click.option(*names, type=A_PATH, metavar="FILE", callback=_existing, help=help)
+
+
+def _existing(_: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and not path.exists():
+        raise BouncekitError(f"{option.opts[0]} {path}: there is no such file; check the path.")
+    return path
 
 
 class InOrder(click.Group):

@@ -1,7 +1,10 @@
 """What the command line says of a run, in words."""
 
-from contextlib import contextmanager
+import re
+import sys
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:  # Polars is loaded by the commands that need it: --help answe
 
     import polars as pl
 
+# What a line begins with: blanks, and a heading with blanks behind it.
+_HEADING = re.compile(r" *(?:\S+(?: \S+){0,2}  +)?")
 # Characters in a line of an example, beside the margin of a table.
 EXAMPLE_WIDTH = 66
 # A run that would remove more of a list than this is more often a mistake than a dead list.
@@ -19,13 +24,35 @@ LOUD_SHARE = 0.3
 
 
 def say(text: str) -> None:
-    """Print text that steers no terminal."""
-    print(printable(text))
+    """Print text that steers no terminal, in lines that fit into it."""
+    print(_fitted(printable(text)) if sys.stdout.isatty() else printable(text))
+
+
+def _fitted(text: str) -> str:
+    """Break long lines between words, and begin what follows under what was said first."""
+    width = get_terminal_size().columns
+
+    def broken(line: str) -> str:
+        heading = _HEADING.match(line)
+        hanging = " " * (heading.end() if heading else 0)
+        fitted = wrap(line, width, subsequent_indent=hanging, break_on_hyphens=False)
+        return "\n".join(fitted) if len(line) > width else line
+
+    return "\n".join(map(broken, text.split("\n")))
 
 
 def tell(sentence: str) -> None:
     """Print one line, whatever the files and addresses in it are called."""
     print(one_line(sentence))
+
+
+@contextmanager
+def telling_beside(output: Path) -> "Iterator[None]":
+    """Tell on the standard error meanwhile, if the standard output is what is written to."""
+    from bouncekit.drafts import is_stream
+
+    with redirect_stdout(sys.stderr) if is_stream(output) else nullcontext():
+        yield
 
 
 def count_of(number: int, noun: str, nouns: str = "") -> str:
@@ -61,7 +88,9 @@ def verdicts(decisions: "pl.DataFrame") -> str:
     """Say how many addresses got which verdict."""
     counts = dict(decisions["verdict"].cast(str).value_counts().iter_rows())
     said = ", ".join(f"{verdict} {counts[verdict]:,}" for verdict in _order() if verdict in counts)
-    return f"Decided on {decisions.height:,} recipients: {said or 'nobody'}."
+    if not said:
+        return "Decided on no recipients."
+    return f"Decided on {count_of(decisions.height, 'recipient')}: {said}."
 
 
 def replayed(row: dict[str, Any]) -> str:
@@ -88,6 +117,13 @@ def _order() -> tuple[str, ...]:
     from bouncekit.schema import VERDICTS
 
     return VERDICTS
+
+
+def causes(decisions: "pl.DataFrame") -> str:
+    """Say for what addresses would be removed."""
+    removed = decisions.filter(decisions["verdict"] == "remove")["category"].cast(str)
+    counts = removed.value_counts().sort("count", "category", descending=[True, False])
+    return "To remove: " + ", ".join(f"{cause} {count:,}" for cause, count in counts.iter_rows())
 
 
 def warn_of(decisions: "pl.DataFrame", problems: "pl.DataFrame") -> None:

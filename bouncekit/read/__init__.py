@@ -102,18 +102,18 @@ def options_of(
     servers = [server.lower() for server in READERS]
     services = list(dict.fromkeys(["mail", *servers, *(layout.service for layout in layouts())]))
     if source not in (None, *services, *(layout.name for layout in layouts())):
-        raise BouncekitError(f"source={source!r} is unknown: it is one of {', '.join(services)}.")
+        raise BouncekitError(f"source {source!r} is unknown: it is one of {', '.join(services)}.")
     if tz is not None:
         try:
             ZoneInfo(tz)
         except (ValueError, OSError, KeyError):
             raise BouncekitError(
-                f"tz={tz!r} is no time zone: say one such as Europe/Berlin."
+                f"tz {tz!r} is no time zone: say one such as Europe/Berlin."
             ) from None
     for column in mapping or {}:
         if column not in (*MAPPABLE, "time_format"):
             raise BouncekitError(
-                f"mapping has {column!r}, which is no column: it is one of "
+                f"{column!r} is no column that a heading can be mapped to: it is one of "
                 f"{', '.join(MAPPABLE)} or time_format."
             )
     return Options(source, tz, year, mapping)

@@ -18,6 +18,7 @@ from bouncekit.read.documents import holds_none
 from bouncekit.read.files import Found, NotOursError, Peek, as_text, peek
 from bouncekit.read.layouts import SAME_EVENT, Options
 from bouncekit.read.logs import READERS, read_log, server_of
+from bouncekit.read.made import is_made
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
 from bouncekit.read.reading import DMARC
@@ -105,11 +106,15 @@ def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -
 def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
     """What a file holds; an empty part of kind `skipped` if it is not ours and was not named."""
     try:
+        if is_made(found.path):
+            raise NotOursError(
+                f"{found.path} is a list or report that bouncekit wrote: name the exports instead."
+            )
         return _opened(found.path, options, mended=mended)
     except NotOursError:
         if not found.named:
             return Part("skipped", "", pl.LazyFrame(schema=BOUNCES))
-        if plain := _plain(found.path, options):
+        if not is_made(found.path) and (plain := _plain(found.path, options)):
             return plain
         raise
     except DAMAGE:
