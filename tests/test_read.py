@@ -888,7 +888,7 @@ ERRORS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "source.csv": (b"email,reason\n", {"source": "sendgird"}, "one of mail, .*sendgrid, mailgun"),
     "zone.csv": (b"email,reason\n", {"tz": "Mars/Base"}, "no time zone"),
     "map.csv": (b"a,b\n", {"mapping": {"reply": "c"}}, "no heading 'c' for reply: it has a, b"),
-    "key.csv": (b"a,b\n", {"mapping": {"rcpt": "a"}}, "'rcpt' is no column that .*: it is one of .*recipient"),
+    "key.csv": (b"a,b\n", {"mapping": {"rcpt": "a"}}, "'rcpt' is no column that .*: .*recipient"),
 }
 
 
