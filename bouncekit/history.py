@@ -23,6 +23,8 @@ _DELIVERED = pl.col("event") == "delivery"
 _BOUNCED = pl.col("event") == "bounce"
 _TRIED = ["bounce", "deferral", "delivery"]
 _MAILING = ["recipient", "mailing_key"]
+_MESSAGE = ["recipient", "message_id"]
+_DAY = pl.col("time").dt.date()
 
 # Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
 USUAL_GAP_DAYS = 30
@@ -50,9 +52,11 @@ def events(
 ) -> pl.LazyFrame:
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
 
-    Adds `mailing_key`: the mailing where known, else the UTC day of the event, else the message.
+    Adds `mailing_key`: the mailing where known, else the UTC day of the send, else the message.
     Where the name is a list's (`WEEKS_OF_A_LIST`), name and day tell its mailings apart; a part of
-    a frame cannot tell, so who has one gives the `list_names` of the whole as `lists`.
+    a frame cannot tell, so who has one gives the `list_names` of the whole as `lists`. A message
+    that is told of on several days was sent on the first of them: all events of a recipient must
+    lie in the same part.
     Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out:
     nobody can be charged with them. Raises BouncekitError if the frame has no recipients or is not
     classified.
@@ -60,13 +64,37 @@ def events(
     known = told(frame, as_of)
     if lists is None:
         lists = list_names(sendings(known)).collect(engine="streaming")
-    return keyed(known, lists)
+    overnight = _overnight(known, lists).collect(engine="streaming")
+    if overnight.is_empty():  # as for most lists: a join would cost them as much as it does others
+        return keyed(known, lists)
+    sent = known.join(overnight.lazy(), on=_MESSAGE, how="left")
+    day = pl.when(_DAY.is_not_null()).then(pl.coalesce("first_day", _DAY))
+    return keyed(sent, lists, day).drop("first_day")
 
 
-def keyed(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
-    """Add to events their `mailing_key`, by the `list_names` of the whole frame."""
-    key = _mailing_key(pl.col("time").dt.date().cast(pl.String), lists)
+def keyed(told: pl.LazyFrame, lists: pl.DataFrame, day: pl.Expr = _DAY) -> pl.LazyFrame:
+    """Add to events their `mailing_key`, by the `list_names` of the whole frame.
+
+    Who does not have all events of a recipient at hand takes the day of each for that of its send.
+    """
+    key = _mailing_key(day.cast(pl.String), lists)
     return told.with_columns(mailing_key=pl.coalesce(key, "message_id", pl.lit("unknown")))
+
+
+def _overnight(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
+    """Give the messages told of on several days, where a day is needed to tell mailings apart.
+
+    Columns: recipient, message_id, first_day (Date). What could not be read tells of no day.
+    """
+    return (
+        told.filter(_needs_day(lists) & (pl.col("event") != "unreadable"))
+        .select(*_MESSAGE, day=_DAY)
+        .drop_nulls()
+        .group_by(_MESSAGE)
+        .agg(first_day=pl.col("day").min(), last_day=pl.col("day").max())
+        .filter(pl.col("first_day") < pl.col("last_day"))
+        .drop("last_day")
+    )
 
 
 def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | None = None) -> pl.LazyFrame:
@@ -130,9 +158,16 @@ def usual_gap(sendings: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _needs_day(lists: pl.DataFrame) -> pl.Expr:
+    return pl.col("mailing").is_null() | _is_list(lists)
+
+
+def _is_list(lists: pl.DataFrame) -> pl.Expr:
+    return pl.col("mailing").is_in(lists["mailing"].implode())
+
+
 def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
-    is_list = pl.col("mailing").is_in(lists["mailing"].implode())
-    of_list = pl.when(is_list).then(pl.format("{} {}", "mailing", day))
+    of_list = pl.when(_is_list(lists)).then(pl.format("{} {}", "mailing", day))
     return pl.coalesce(of_list, "mailing", day)
 
 
