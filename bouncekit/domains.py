@@ -52,7 +52,7 @@ def domains(
             bounced=recipient.filter(bounced).n_unique(),
             failing=recipient.filter("is_failing").n_unique(),
             mailings_bounced=bounced.sum().cast(pl.UInt32),
-            first_bounce=time.filter(bounced).min(),
+            first_bounce=pl.col("first_bounce").min(),
             last_bounce=time.filter(bounced).max(),
             last_delivery=pl.col("last_delivery").max(),
             top_category=pl.col("category").filter(bounced).mode().sort().first(),

@@ -197,10 +197,11 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     stands first in `schema.CATEGORIES`.
 
     Columns: recipient, mailing_key, time (of that bounce, else of the mailing's last event), sent
-    (Datetime of the first try), was_sent, bounced, delivered, engaged, complained, dropped
-    (Boolean), last_delivery, last_taken (of a delivery that was not bounced later),
-    last_engagement, last_alive (the later of these two), last_complaint (Datetime), and of the
-    bounce that counts: weight (Float64), category and `EVIDENCE`.
+    (Datetime of the first try), first_bounce (of the first that stands), first_strike (of the first
+    of these that weighs something, if the one that counts does), was_sent, bounced, delivered,
+    engaged, complained, dropped (Boolean), last_delivery, last_taken (of a delivery that was not
+    bounced later), last_engagement, last_alive (the later of these two), last_complaint (Datetime),
+    and of the bounce that counts: weight (Float64), category and `EVIDENCE`.
     """
     return weighed(outcomes(events), pl.lit(0.0) if weight is None else weight)
 
@@ -265,7 +266,7 @@ def weighed(seen: Outcomes, weight: pl.Expr) -> pl.LazyFrame:
     bounced = pl.col("row").is_not_null()
     return (
         seen.mailings.lazy()
-        .with_columns(row=_counting(seen.mailings, bounces))
+        .with_columns(_counting(seen.mailings, bounces).get_columns())
         .with_columns(looked_up(pl.col("row"), bounces[name]).alias(name) for name in _OF_BOUNCE)
         .with_columns(weight=looked_up(pl.col("row"), bounces["weight"]), bounced=bounced)
         .with_columns(
@@ -277,14 +278,21 @@ def weighed(seen: Outcomes, weight: pl.Expr) -> pl.LazyFrame:
     )
 
 
-def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.Series:
-    """Give the row of the bounce that counts in each mailing: null where none stands."""
+def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.DataFrame:
+    """Give for each mailing the row of the bounce that counts, first_bounce and first_strike.
+
+    All are null where no bounce stands.
+    """
     taken_back = (pl.col("last_delivery") > pl.col("time")).fill_null(False)
+    time = looked_up(pl.col("row"), bounces["time"])
     # Most mailings have one bounce, which need not be put in order with others.
-    one = mailings.select("row", "bounces", "last_delivery").with_columns(
-        time=looked_up(pl.col("row"), bounces["time"])
+    alone = pl.when((pl.col("bounces") == 1) & ~taken_back)
+    one = (
+        mailings.lazy()
+        .select("row", "bounces", "last_delivery", time=time)
+        .select(alone.then("row"), first_bounce=alone.then("time"), first_strike=alone.then("time"))
+        .collect()
     )
-    row = one.select(pl.when((pl.col("bounces") == 1) & ~taken_back).then("row")).to_series()
     several = mailings.lazy().with_row_index("place").filter(pl.col("bounces") > 1)
     first = (
         bounces.lazy()
@@ -297,11 +305,15 @@ def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.Series:
             descending=[True, *(name == "time" for name in _OF_BOUNCE)],
             nulls_last=True,
         )
-        .unique("place", keep="first", maintain_order=True)
-        .select("place", "row")
+        .group_by("place", maintain_order=True)
+        .agg(
+            pl.col("row").first(),
+            first_bounce=pl.col("time").min(),
+            first_strike=pl.col("time").filter(pl.col("weight") > 0).min(),
+        )
         .collect(engine="streaming")
     )
-    return row.scatter(first["place"], first["row"])
+    return one.select(one[name].scatter(first["place"], first[name]) for name in one.columns)
 
 
 def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:

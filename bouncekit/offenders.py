@@ -150,8 +150,12 @@ def _summary() -> dict[str, pl.Expr]:
     )
     of_bounces, length = runs.struct.field("value"), runs.struct.field("len")
     alive = pl.col("last_alive").max()
-    since_alive = (time > alive).fill_null(alive.is_null())
-    first_failure = time.filter(bounced & (pl.col("weight") > 0) & since_alive).min()
+    failed = bounced & (pl.col("weight") > 0)
+    # A retry may fail after another mailing was taken.
+    first_failure = pl.min_horizontal(
+        when.filter(failed & (when > alive).fill_null(alive.is_null())).min()
+        for when in (pl.col("first_strike"), time)
+    )
     category = pl.col("category").filter(bounced)
     counts = category.sort().rle()
     return {
@@ -164,7 +168,7 @@ def _summary() -> dict[str, pl.Expr]:
         .cast(pl.UInt32),
         "sends_after_first_failure": (sent > first_failure).sum().cast(pl.UInt32),
         "mailings": pl.col("was_sent").sum().cast(pl.UInt32),
-        "first_bounce": time.filter(bounced).min(),
+        "first_bounce": pl.col("first_bounce").min(),
         "last_bounce": time.filter(bounced).max(),
         "first_failure": first_failure,
         "last_delivery": pl.col("last_delivery").max(),

@@ -202,7 +202,8 @@ def _per_recipient(history: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
 
 
 def _bounced(history: pl.LazyFrame) -> pl.LazyFrame:
-    columns = ["recipient", "mailing_key", "time", "sent", "weight", "category", *EVIDENCE]
+    times = ["time", "first_bounce", "first_strike", "sent"]
+    columns = ["recipient", "mailing_key", *times, "weight", "category", *EVIDENCE]
     return history.filter("bounced").select(columns)
 
 
@@ -214,7 +215,7 @@ def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFra
         bounced.group_by("recipient")
         .agg(
             mailings_bounced=pl.len(),
-            first_bounce=pl.col("time").min(),
+            first_bounce=pl.col("first_bounce").min(),
             last_bounce=pl.col("time").max(),
         )
         .join(

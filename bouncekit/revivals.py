@@ -29,10 +29,10 @@ def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -
     history = by_mailing(beside_outages(told(frame, as_of)))
     is_failure = pl.col("bounced") & pl.col("category").is_in(CATEGORIES_BY_FAULT["recipient"])
     failures = (
-        history.filter(is_failure, pl.col("time").is_not_null())
-        .sort("time", "mailing_key")
+        history.filter(is_failure, pl.col("first_bounce").is_not_null())
+        .sort("first_bounce", "mailing_key")
         .group_by("recipient", maintain_order=True)
-        .agg(pl.col("category").first(), failed_at=pl.col("time").first())
+        .agg(pl.col("category").first(), failed_at=pl.col("first_bounce").first())
     )
     spells = (
         history.select("recipient", "last_alive", "sent")

@@ -62,9 +62,10 @@ def counted(
         .with_columns(PROVIDER)
         .join(recipients.select("recipient", "last_reset"), on="recipient")
         .filter(after_reset())
-        .sort("recipient", "time", "mailing_key")
         .pipe(_in_incident, outages)
-        .with_columns(sure=pl.col("outage_start").is_null())
+        # What was said last is the evidence, but the strike is as old as the first bounce.
+        .with_columns(time="first_strike", sure=pl.col("outage_start").is_null())
+        .sort("recipient", "time", "mailing_key")
         .pipe(_in_runs, policy)
     )
     if policy.one_per_day:
@@ -214,4 +215,4 @@ def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:
         )
         .select("recipient", "mailing_key", outage_start="start", outage_end="end")
     )
-    return strikes.join(hit, on=["recipient", "mailing_key"], how="left", maintain_order="left")
+    return strikes.join(hit, on=["recipient", "mailing_key"], how="left")

@@ -317,6 +317,36 @@ def test_the_row_says_when_and_why() -> None:
     assert found["domain"] == "example.org"
 
 
+def test_a_mailing_fails_when_it_first_bounces() -> None:
+    found = of_one(
+        bounces(f"""
+            2025-01-07 09:00 bounce {ANN} #jan 554 5.7.1 blocked using zen.spamhaus.org
+            2025-01-08 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+            2025-01-10 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+            2025-01-09 09:00 deferral {ANN} #extra 451 4.3.0 Try again later
+        """)
+    )
+    assert found["first_bounce"] == at("2025-01-07 09:00")
+    assert found["first_failure"] == at("2025-01-08 09:00")
+    assert found["last_bounce"] == at("2025-01-10 09:00")
+    assert found["sends_after_first_failure"] == 1
+
+
+def test_who_took_mail_between_two_retries_fails_since_the_later() -> None:
+    found = of_one(
+        bounces(f"""
+            2025-01-07 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+            2025-01-08 09:00 delivery {ANN} #extra
+            2025-01-09 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+        """)
+    )
+    assert (found["first_bounce"], found["first_failure"]) == (
+        at("2025-01-07 09:00"),
+        at("2025-01-09 09:00"),
+    )
+    assert found["sends_after_first_failure"] == 0
+
+
 def test_the_worst_come_first_and_one_bounce_is_no_habit() -> None:
     frame = bounces("""
         2025-01-07 09:00 bounce ann@example.org 550 5.1.1 User unknown

@@ -301,6 +301,19 @@ def test_two_strikes_must_lie_seven_days_apart(times: tuple[str, ...], verdict: 
     assert of(ANN, decide(bounces("\n".join(lines)), "two_strikes"))["verdict"] == verdict
 
 
+def test_a_strike_is_as_old_as_the_first_bounce_of_its_mailing() -> None:
+    frame = bounces(f"""
+        2025-01-07 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+        2025-01-09 09:00 bounce {ANN} #jan 550 5.2.1 Mailbox disabled
+        2025-01-09 10:00 bounce {ANN} #jan 550 5.1.1 User unknown
+        2025-01-14 09:00 bounce {ANN} #feb 550 5.1.1 User unknown
+    """)
+    decision = of(ANN, decide(frame, "two_strikes"))
+    assert decision["verdict"] == "remove"
+    assert decision["first_bounce"] == at("2025-01-07 09:00")
+    assert "2 mailings bounced for it, from 2025-01-07 to 2025-01-14;" in decision["because"]
+
+
 UNEVEN = Policy(
     "uneven", threshold=9, weights={"unknown_user": 3, "mailbox_full": 1}, min_gap_days=7
 )
