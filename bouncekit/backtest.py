@@ -230,12 +230,12 @@ def _chosen(policies: Policies) -> list[Policy]:
 def history_of(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Give what became of each recipient's mailings (see `by_mailing`).
 
-    Columns: recipient, mailing_key, first_bounce, sent, bounced, delivered, last_alive, fault, place
-    (UInt32: number of the mailing in the order of sending, from 0).
+    Columns: recipient, mailing_key, first_bounce, sent, bounced, delivered, last_alive, fault,
+    place (UInt32: number of the mailing in the order of sending, from 0).
     """
     columns = ("recipient", "mailing_key", "first_bounce", "sent", "bounced", "delivered")
-    history = by_mailing(events(frame)).select(*columns, "last_alive", "fault")
-    history = history.collect(engine="streaming")
+    mailed = by_mailing(events(frame)).select(*columns, "last_alive", "fault")
+    history = mailed.collect(engine="streaming")
     order = history.group_by("mailing_key").agg(pl.col("sent").min()).sort("sent", "mailing_key")
     order = order.select("mailing_key").with_row_index("place")
     return history.join(order, on="mailing_key")

@@ -183,7 +183,7 @@ def _drafts(path: Path, files: Sequence[Path]) -> Iterator[tuple[Path, dict[Path
         raise BouncekitError(
             f"{path}: cannot be written there (no such folder); choose another place."
         )
-    before = [file for file in _in_manifest(path) if file not in files]
+    before = [file for file in _in_manifest(path) if file not in files and not file.is_dir()]
     # Beside a pipe there is no place for it.
     manifest = os.devnull if is_stream(path) else manifest_of(path)
     with ExitStack() as places:  # leaves in the reverse order of entering

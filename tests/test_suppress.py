@@ -138,6 +138,21 @@ def test_a_place_that_cannot_be_written_to_is_named(path: str, words: str, tmp_p
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("folder", ["remove-1.csv", "remove-2.csv", "remove.csv.manifest.json"])
+def test_a_folder_in_the_place_of_one_file_leaves_all_as_they_were(
+    folder: str, tmp_path: Path
+) -> None:
+    names = ["remove-1.csv", "remove-2.csv", "remove.csv.manifest.json"]
+    for name in names:
+        (tmp_path / name).write_text("old")
+    (tmp_path / folder).unlink()
+    (tmp_path / folder).mkdir()
+    with pytest.raises(BouncekitError, match=f"{folder}: cannot be written .*; nothing was chang"):
+        write_suppressions(numbered(100_001), tmp_path / "remove.csv", "ses")
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert {path.read_text() for path in tmp_path.iterdir() if path.is_file()} == {"old"}
+
+
 def test_an_unknown_service_is_named(tmp_path: Path) -> None:
     with pytest.raises(BouncekitError, match="no format for 'sendgird'; use one of csv, sendgrid"):
         write_suppressions(DECISIONS, tmp_path / "remove.csv", "sendgird")
