@@ -23,7 +23,7 @@ from bouncekit.history import (
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
-from bouncekit.strikes import after_reset, counted, last_reset, weight
+from bouncekit.strikes import counted, last_reset, still_counts, weight
 from bouncekit.tallies import ALWAYS, over
 from bouncekit.whole import Whole, whole_of
 
@@ -148,7 +148,7 @@ def _judged(mailed: pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
         strikes = _by_share(strikes, history)
     return (
         recipients.lazy()
-        .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
+        .join(_of_any_cause(bounced.lazy(), recipients.lazy(), policy), on="recipient", how="left")
         .join(strikes, on="recipient", how="left")
         .with_columns(
             pl.col(_NUMBERS).fill_null(0),
@@ -207,9 +207,9 @@ def _bounced(history: pl.LazyFrame) -> pl.LazyFrame:
     return history.filter("bounced").select(columns)
 
 
-def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFrame:
+def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     since = bounced.join(recipients.select("recipient", "last_reset"), on="recipient").filter(
-        after_reset()
+        still_counts(policy)
     )
     return (
         bounced.group_by("recipient")

@@ -34,8 +34,9 @@ class Policy:
     takes their place, if lower, where only vague words or a bare code say so.
 
     Which strikes count together: those since the last event of `resets_on` (of "delivery" and
-    "engagement"; empty: for ever), and with `stale_days` only those no farther apart than that; the
-    worst such run decides. Of these, with `one_per_day` a UTC day's heaviest; with `min_gap_days`
+    "engagement"; empty: for ever) and those of at least `lasting_weight`, which nothing ends; with
+    `stale_days` only those no farther apart than that: the worst such run decides, the last of
+    several. Of these, with `one_per_day` a UTC day's heaviest; with `min_gap_days`
     those at least so far apart that weigh most; with `window_days` those of any such span of time;
     with `by_category` those of one category. With `by_share` their points are multiplied by their
     share of the mailings from the first of them to the last.
@@ -54,6 +55,7 @@ class Policy:
     pause_mailings: int = 1
     pause_days: int | None = None
     resets_on: tuple[str, ...] = SIGNS_OF_LIFE
+    lasting_weight: float | None = None
     stale_days: int | None = None
     one_per_day: bool = False
     min_gap_days: int = 0
@@ -137,6 +139,7 @@ _NEVER_ZERO = {
     "threshold": "remove everybody",
     "engaged_threshold": "remove everybody",
     "pause_at": "pause everybody",
+    "lasting_weight": "forgive nobody",
     "stale_days": "forget every strike",
     "window_days": "forget every strike",
 }

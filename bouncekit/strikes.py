@@ -38,10 +38,13 @@ def last_reset(policy: Policy) -> pl.Expr:
     return pl.max_horizontal(never, *(signs[sign] for sign in policy.resets_on))
 
 
-def after_reset() -> pl.Expr:
-    """True for a bounce that nothing has made good since."""
+def still_counts(policy: Policy) -> pl.Expr:
+    """True for a bounce that nothing has made good since, or that nothing makes good."""
     reset = pl.col("last_reset")
-    return (pl.col("time") > reset).fill_null(reset.is_null())
+    is_after = (pl.col("time") > reset).fill_null(reset.is_null())
+    if policy.lasting_weight is None:
+        return is_after
+    return is_after | (pl.col("weight") >= policy.lasting_weight)
 
 
 def counted(
@@ -61,7 +64,7 @@ def counted(
         .with_columns(_domain=DOMAIN)
         .with_columns(PROVIDER)
         .join(recipients.select("recipient", "last_reset"), on="recipient")
-        .filter(after_reset())
+        .filter(still_counts(policy))
         .pipe(_in_incident, outages)
         # What was said last is the evidence, but the strike is as old as the first bounce.
         .with_columns(time="first_strike", sure=pl.col("outage_start").is_null())
