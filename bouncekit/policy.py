@@ -32,6 +32,9 @@ __all__ = ["Policy", "decide", "find_policy", "policies", "presets", "tally"]
 # The columns of a classified frame that decisions rest on.
 USED = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
 
+# Of several runs of strikes the hardest decides.
+HARDEST_FIRST = ("remove", "hold", "pause", "keep")
+
 _NUMBERS = ("mailings_bounced", "bounced_since", "strikes", "score", "sure_score")
 
 
@@ -159,11 +162,11 @@ def _judged(mailed: pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
             until=_end_of_pause(policy), is_enough=_is_enough(policy, "allowed", "strike")
         )
         .with_columns(verdict=_verdict(policy))
-        .pipe(_worst_run, policy)
         .with_columns(is_over=_is_over(whole.as_of))
         .with_columns(
             verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
+        .pipe(_deciding_run, policy)
         .pipe(_complaints_first, policy)
         .with_columns(because=because(policy), policy=pl.lit(policy.name))
         .with_columns(until=pl.when(pl.col("verdict") == "pause").then("until"))
@@ -288,12 +291,19 @@ def _verdict(policy: Policy) -> pl.Expr:
     )
 
 
-def _worst_run(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
-    """Keep of each recipient's runs of strikes the one that decides: removed is removed."""
+def _deciding_run(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Keep of each recipient's runs of strikes the last of those with the hardest verdict.
+
+    Removed is removed, whatever came later; a pause that is over is nothing to wait for.
+    """
     if policy.stale_days is None:
         return decisions
+    hardness = pl.coalesce(
+        pl.when(pl.col("verdict") == verdict).then(place)
+        for place, verdict in enumerate(HARDEST_FIRST)
+    )
     return decisions.sort(
-        pl.col("verdict") == "remove", "score", "last_strike", descending=True, nulls_last=True
+        hardness, "last_strike", descending=[False, True], nulls_last=True
     ).unique("recipient", keep="first", maintain_order=True)
 
 

@@ -288,6 +288,30 @@ def test_removed_stays_removed_when_the_run_is_over() -> None:
     assert of(ANN, decide(weekly("u" * 5 + "    u"), "mailman3"))["verdict"] == "remove"
 
 
+RUNS = Policy(
+    "runs", threshold=5, weights={"unknown_user": 1}, pause_at=3, stale_days=7, resets_on=()
+)
+OF_RUNS = {
+    ("uuu    u", 0): ("keep", "1 mailing bounced for it, on 2025-02-25;"),
+    ("uuuu    uuu", 0): ("pause", "from 2025-03-04 to 2025-03-18;"),  # the old pause is over
+    ("uuuu    uuu", 30): ("keep", "from 2025-03-04 to 2025-03-18;"),
+    ("uuuuu    uuu", 0): ("remove", "from 2025-01-07 to 2025-02-04;"),
+    ("uuuuu    uuuuuu", 0): ("remove", "from 2025-03-11 to 2025-04-15;"),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"), OF_RUNS.items(), ids=[" ".join(map(str, case)) for case in OF_RUNS]
+)
+def test_of_several_runs_the_hardest_decides_and_else_the_last(
+    case: tuple[str, int], expected: tuple[str, str]
+) -> None:
+    story, days_later = case
+    day = FIRST_MAILING + timedelta(weeks=len(story) - 1, days=days_later)
+    decision = of(ANN, decide(weekly(story), RUNS, as_of=day))
+    assert (decision["verdict"], expected[1] in decision["because"]) == (expected[0], True)
+
+
 def test_a_pause_can_last_days() -> None:
     policy = Policy("week", threshold=2, weights={"unknown_user": 1}, pause_at=1, pause_days=7)
     decision = of(ANN, decide(weekly("u"), policy))
