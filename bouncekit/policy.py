@@ -48,6 +48,9 @@ def decide(
 ) -> pl.DataFrame:
     """Give a verdict on each recipient of a classified frame, with the reason in words.
 
+    Only bounces count: a deferral that neither a bounce nor a delivery followed is still being
+    tried, or its end is not in the frame, and is no strike.
+
     `policy` is a name of `policies()`, a TOML file or a Policy. Nothing after `as_of` (default:
     the last event) is used. With `guard`, removals that rest on an incident become `hold`; who
     decides by several policies finds the incidents once: `guard=outage_windows(frame)`. With `sent`
@@ -201,6 +204,7 @@ def _per_recipient(history: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
         ever_engaged=pl.col("engaged").any(),
         complaints=pl.col("complained").sum(),
         dropped=pl.col("dropped").sum(),
+        deferred=(pl.col("was_sent") & ~pl.col("bounced") & ~pl.col("delivered")).sum(),
     )
 
 
@@ -223,7 +227,9 @@ def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame, policy: Polic
         )
         .join(
             since.group_by("recipient").agg(
-                bounced_since=pl.len(), cause_since=pl.col("category").mode().sort().first()
+                bounced_since=pl.len(),
+                cause_since=pl.col("category").mode().sort().first(),
+                of_cause_since=pl.col("category").unique_counts().max(),
             ),
             on="recipient",
             how="left",

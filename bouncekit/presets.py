@@ -24,7 +24,8 @@ _FAULTS = tuple(fault for fault in CATEGORIES_BY_FAULT if fault != "none")
 class Policy:
     """A rule for removals: what a strike weighs, and how much is too much.
 
-    A strike is a mailing that ended in a bounce which weighs something. At `threshold` points an
+    A strike is a mailing that ended in a bounce which weighs something; one that was deferred and
+    of which no end is known is none. At `threshold` points an
     address is removed, at `pause_at` it is skipped for `pause_mailings` mailings (or `pause_days`
     days), and then kept.
 

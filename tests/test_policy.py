@@ -610,7 +610,7 @@ SENTENCES = {
     ("article", "du"): "The mailbox does not exist, or never did ('user unknown', 550 5.1.1). "
     "1 mailing bounced for it, on 2025-01-14; it last took or opened mail on 2025-01-07.",
     ("article", "ff u"): "The mailbox does not exist, or never did ('user unknown', 550 5.1.1). "
-    "3 mailings bounced for this or the like, from 2025-01-07 to 2025-01-28; "
+    "3 mailings bounced, the last of them for this, from 2025-01-07 to 2025-01-28; "
     "no delivery to it is known.",
     ("careful", "ff"): "The mailbox has no room ('mailbox full', 552 5.2.2). "
     "2 mailings bounced for it, from 2025-01-07 to 2025-01-14; no delivery to it is known. "
@@ -629,7 +629,14 @@ SENTENCES = {
     ("article", "dc"): "Nothing bounced. The recipient reported 1 mailing as spam, "
     "last on 2025-01-14; this policy does not remove for that.",
     ("two_strikes", "FF"): "2 mailings bounced, but not for a reason that counts against the "
-    "address. Mostly: The mailbox has no room (but only a temporary reply said so).",
+    "address. The mailbox has no room (but only a temporary reply said so).",
+    ("article", "snsn"): "4 mailings bounced, but not for a reason that counts against the "
+    "address, 2 of them for this. Your sending IP, domain or a link is on a public blocklist.",
+    ("article", "t"): "Nothing bounced, but 1 mailing was deferred and is not known to have "
+    "arrived.",
+    ("article", "tt"): "Nothing bounced, but 2 mailings were deferred and are not known to have "
+    "arrived.",
+    ("article", "td"): "Nothing bounced.",
 }
 
 
@@ -637,6 +644,32 @@ SENTENCES = {
 def test_the_reason_is_a_sentence_for_the_list_owner(case: tuple[str, str], sentence: str) -> None:
     policy, story = case
     assert of(ANN, decide(weekly(story), policy))["because"] == sentence
+
+
+def test_strikes_that_are_too_close_to_count_are_told_of() -> None:
+    lines = [f"2025-01-{day} 09:00 {REPLIES['u'].format(ANN)}" for day in ("07", "10", "13")]
+    for count, said in {
+        1: " 1 of 2 points towards removal.",
+        3: " 1 of 2 points towards removal, since only mailings that bounced at least 7 days apart "
+        "count.",
+    }.items():
+        decision = of(ANN, decide(bounces("\n".join(lines[:count])), "two_strikes"))
+        assert decision["because"].endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [(4, "3.57 of 4"), (3.5715, "3.57 of 3.5715"), (3.5714, "3.5714 of 3.5714")],
+)
+def test_a_share_of_points_is_cut_to_what_contradicts_no_verdict(
+    threshold: float, said: str
+) -> None:
+    share = Policy(
+        "share", threshold, {"unknown_user": 1}, by_share=True, min_mailings=9, resets_on=()
+    )
+    decision = of(ANN, decide(weekly("uuduudu"), share))
+    assert (decision["verdict"], decision["score"]) == ("keep", 3.571429)
+    assert f" {said} points towards removal" in decision["because"]
 
 
 def test_a_held_address_is_told_of_the_outage() -> None:
