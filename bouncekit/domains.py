@@ -15,7 +15,7 @@ FEWEST_OF_A_DOMAIN = 2
 
 
 def domains(
-    frame: pl.DataFrame | pl.LazyFrame, by: str = "domain", *, as_of: date | None = None
+    frame: pl.DataFrame | pl.LazyFrame, by: str = "domain", *, as_of: date | str | None = None
 ) -> pl.DataFrame:
     """Give the domains that bounced until `as_of`, or with `by="provider"` who receives their mail.
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 import polars as pl
 
 from bouncekit.batches import looked_up
-from bouncekit.conform import COLUMNS, conformed
+from bouncekit.conform import COLUMNS, check_classified, check_frame, conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import Event
 from bouncekit.sent import without_unmatched
@@ -47,7 +47,7 @@ _OF_BOUNCE = ("category", "time", *EVIDENCE)
 
 def events(
     frame: pl.DataFrame | pl.LazyFrame,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     lists: pl.DataFrame | None = None,
 ) -> pl.LazyFrame:
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
@@ -97,18 +97,18 @@ def _overnight(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
     )
 
 
-def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | None = None) -> pl.LazyFrame:
+def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | str | None = None) -> pl.LazyFrame:
     """Give the `events` without their `mailing_key`, which needs a look at all of them.
 
     Adds `_domain`, the recipient's; who counts the same events again and again adds it once.
     """
+    check_frame(frame)
     names = frame.collect_schema().names()
     if "recipient" not in names:
         raise BouncekitError(
             "The frame has no column 'recipient'; read the export with bk.read() or rename it."
         )
-    if "category" not in names:
-        raise BouncekitError("The frame is not classified yet; call bk.classify() on it first.")
+    check_classified(frame)
     absent = {name: dtype for name, dtype in COLUMNS.items() if name not in names}
     lazy = conformed(frame)
     lazy = lazy if "_domain" in names else lazy.with_columns(_domain=DOMAIN)
@@ -171,14 +171,27 @@ def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
     return pl.coalesce(of_list, "mailing", day)
 
 
-def in_utc(when: date) -> datetime:
-    """Give a time in UTC; one without a zone is taken as UTC, a day as its midnight."""
+def in_utc(when: date | str) -> datetime:
+    """Give a time in UTC; one without a zone is taken as UTC, a day as its midnight.
+
+    Raises BouncekitError for what is none, and for a text that is not ISO 8601.
+    """
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when)
+        except ValueError:
+            raise BouncekitError(
+                f"{when!r} is no time; write 2025-01-31 or 2025-01-31T09:00Z."
+            ) from None
+    if not isinstance(when, date):
+        raise BouncekitError(f"{when!r} is no time; give a date, a datetime or their ISO text.")
     moment = when if isinstance(when, datetime) else datetime.combine(when, time())
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     """Give the time of the last event of a frame, or None if no event has a time."""
+    check_frame(frame)
     if "time" not in frame.lazy().collect_schema().names():
         return None
     newest = (
@@ -316,7 +329,7 @@ def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.DataFrame:
     return one.select(one[name].scatter(first["place"], first[name]) for name in one.columns)
 
 
-def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None) -> pl.DataFrame:
     """Give the bounce rate of each mailing of a classified frame, in the order of sending.
 
     Columns: mailing (String), start (Datetime), sends (UInt32: recipients delivered or bounced),

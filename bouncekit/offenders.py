@@ -8,6 +8,7 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.conform import conformed
+from bouncekit.errors import BouncekitError
 from bouncekit.history import DOMAIN, by_mailing, events, in_utc, last_event
 from bouncekit.schema import Category, Time
 
@@ -23,7 +24,7 @@ FAILED_FOR_GOOD = ((pl.col("fault") == "recipient") & pl.col("permanent")).fill_
 def offenders(
     frame: pl.DataFrame | pl.LazyFrame,
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     at_least: int = 2,
     no_typos: Collection[str] = (),
 ) -> pl.DataFrame:
@@ -41,6 +42,8 @@ def offenders(
     valid) · top_category · categories (String, how often which) · suggestion (String, a domain one
     slip away from an unknown one).
     """
+    if not isinstance(at_least, int):
+        raise BouncekitError(f"offenders: at_least = {at_least!r}; give a whole number, such as 2.")
     as_of = as_of or last_event(frame)
     history = by_mailing(events(frame, as_of), FAILED_FOR_GOOD.cast(pl.Float64))
     repeated = (

@@ -42,7 +42,7 @@ def decide(
     frame: pl.DataFrame | pl.LazyFrame,
     policy: str | PathLike[str] | Policy = "article",
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool | pl.DataFrame = True,
     sent: Sent | None = None,
 ) -> pl.DataFrame:
@@ -78,7 +78,7 @@ def tally(
     frame: pl.DataFrame | pl.LazyFrame,
     tried: Iterable[str | PathLike[str] | Policy],
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool = True,
 ) -> pl.DataFrame:
     """Count the verdicts that `decide` would give by each of several policies.
@@ -112,7 +112,7 @@ def used(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
 def decide_parts(
     parts: Sequence[pl.DataFrame | pl.LazyFrame],
     policy: Policy,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool | pl.DataFrame = True,
     keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda decisions: decisions,
 ) -> pl.DataFrame:
@@ -323,7 +323,7 @@ def _complaints_first(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     )
 
 
-def _is_over(as_of: date | None) -> pl.Expr:
+def _is_over(as_of: date | str | None) -> pl.Expr:
     """True for a pause that has ended: the address gets the next mailing."""
     if as_of is None:
         return pl.lit(False)

@@ -1,10 +1,12 @@
 """Policies: what a strike weighs and how much is too much. Those of known systems, and your own."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
@@ -77,6 +79,13 @@ class Policy:
                     f"Policy '{self.name}': resets_on holds {name!r}; use "
                     f"{' and '.join(SIGNS_OF_LIFE)}, one of them, or neither."
                 )
+        for table in ("weights", "temporary_weights"):
+            given = getattr(self, table)
+            if not isinstance(given, Mapping) and (given is not None or table == "weights"):
+                raise BouncekitError(
+                    f"Policy '{self.name}': {table} = {given!r}; give weights by category, such as "
+                    '{"unknown_user": 1}.'
+                )
         for name in {**self.weights, **(self.temporary_weights or {})}:
             if name == "complaint":
                 raise BouncekitError(
@@ -88,11 +97,12 @@ class Policy:
                     f"Policy '{self.name}': '{name}' is no category; use one of "
                     f"{', '.join(_WEIGHABLE)}, or a fault: {', '.join(_FAULTS)}."
                 )
-        for name, number in self._numbers():
-            is_number = isinstance(number, int | float | None) and not isinstance(number, bool)
-            if not is_number or (number or 0) < 0:
+        for name, number, wanted in self._numbers():
+            is_one = isinstance(number, wanted) and not isinstance(number, bool)
+            if not is_one or (number is not None and not 0 <= number < math.inf):
+                kind = "number" if float in get_args(wanted) else "whole number"
                 raise BouncekitError(
-                    f"Policy '{self.name}': {name} = {number!r} is no number from 0 up."
+                    f"Policy '{self.name}': {name} = {number!r} is no {kind} from 0 up."
                 )
         for name, harm in _NEVER_ZERO.items():
             if getattr(self, name) == 0:
@@ -129,11 +139,20 @@ class Policy:
         weights = [*self.if_permanent.values(), *self.if_temporary.values()]
         return min((w for w in [*weights, self.ambiguous_weight or 0] if w > 0), default=1)
 
-    def _numbers(self) -> list[tuple[str, Any]]:
-        types = (int, float, int | None, float | None)
-        named = [f.name for f in fields(self) if f.type in types]
+    def _numbers(self) -> list[tuple[str, Any, Any]]:
+        """Give each number's name, the number, and the types that it may be of."""
+        types: dict[Any, Any] = {
+            float: int | float,
+            float | None: int | float | None,
+            int: int,
+            int | None: int | None,
+        }
+        named = [f for f in fields(self) if f.type in types]
         given = [*self.weights.items(), *(self.temporary_weights or {}).items()]
-        return [*((name, getattr(self, name)) for name in named), *given]
+        return [
+            *((f.name, getattr(self, f.name), types[f.type]) for f in named),
+            *((name, weight, int | float) for name, weight in given),
+        ]
 
 
 _NEVER_ZERO = {

@@ -12,7 +12,9 @@ from bouncekit.schema import CATEGORIES_BY_FAULT
 FEWEST_ADDRESSES = 10
 
 
-def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def revivals(
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None
+) -> pl.DataFrame:
     """Give what share of the addresses took mail again, by weeks since they first failed.
 
     Takes a classified frame. An address fails at its first mailing that bounced for a fault of the

@@ -574,6 +574,25 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"threshold": None}, "threshold = None is no number from 0 up"),
+        ({"threshold": float("nan")}, "threshold = nan is no number"),
+        ({"threshold": float("inf")}, "threshold = inf is no number"),
+        ({"weights": ["recipient"]}, r"weights = \['recipient'\]; give weights by category"),
+        ({"weights": None}, "weights = None; give weights"),
+        ({"temporary_weights": ["a"]}, "temporary_weights = .*; give weights"),
+        ({"window_days": 1.5}, "window_days = 1.5 is no whole number"),
+        ({"pause_days": 1.5}, "pause_days = 1.5 is no whole number"),
+        ({"pause_mailings": None}, "pause_mailings = None is no whole number"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_told_when_it_is_made(fields: Any, words: str) -> None:
+    with pytest.raises(BouncekitError, match=words):
+        Policy(**{"name": "mine", "threshold": 1, "weights": {"recipient": 1}, **fields})
+
+
 @pytest.mark.parametrize(("text", "words"), MISTAKES.items(), ids=MISTAKES.values())
 def test_a_mistake_in_a_policy_is_named(text: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
