@@ -101,6 +101,30 @@ def test_the_changes_since_the_last_list_are_told(service: str, tmp_path: Path) 
     }
 
 
+def test_an_unchanged_list_has_no_changes_whatever_is_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "remove.csv"
+    odd = ["not an address", "=1+1", "'quoted", "a,b", "two\nlines", ""]
+    write_suppressions(only("ann@example.org", *odd), file)
+    change = write_suppressions(only("ann@example.org", *odd), file, previous=file)
+    assert set(change["change"]) == {"kept"}
+    assert change.height == len(odd) + 1
+
+
+@every_service
+def test_the_case_of_an_address_is_no_change(service: str, tmp_path: Path) -> None:
+    last, now = tmp_path / "last.csv", tmp_path / "now.csv"
+    write_suppressions(only("Ann@Example.org", "Bob@example.org"), last, service)
+    change = write_suppressions(only("ann@example.org"), now, service, previous=last)
+    assert dict(change.iter_rows()) == {"ann@example.org": "kept", "Bob@example.org": "withdrawn"}
+
+
+def test_a_lazy_frame_of_decisions_will_do(tmp_path: Path) -> None:
+    write_suppressions(DECISIONS, tmp_path / "eager.csv")
+    change = write_suppressions(DECISIONS.lazy(), tmp_path / "lazy.csv")
+    assert change["recipient"].to_list() == ["ann@example.org", "bob@example.org"]
+    assert (tmp_path / "lazy.csv").read_bytes() == (tmp_path / "eager.csv").read_bytes()
+
+
 @every_service
 def test_a_list_of_nobody_is_a_list(service: str, tmp_path: Path) -> None:
     nobody, now = tmp_path / "nobody.csv", tmp_path / "now.csv"
