@@ -23,7 +23,7 @@ _ADDRESS = pl.col("recipient").hash()
 _SENDER_DOMAIN = pl.col("sender").str.extract(r"@([^@>\s]+)").str.to_lowercase()
 
 
-def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None) -> pl.DataFrame:
     """List the faults of the sending side, what must be dealt with first on top.
 
     Takes a classified frame. A row per category, provider, blocklist and sending IP: category,
@@ -184,7 +184,9 @@ def _and_more(column: str) -> pl.Expr:
     return pl.when(more > 0).then(pl.format("{} and {} more", most, more)).otherwise(most)
 
 
-def blocklistings(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def blocklistings(
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None
+) -> pl.DataFrame:
     """Count whom each blocklist kept from their mail, by day.
 
     Takes a classified frame. Columns: blocklist (String; "not named" where the reply names none),

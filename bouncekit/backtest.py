@@ -18,6 +18,18 @@ from bouncekit.whole import whole_of
 # by themselves nobody knows.
 GOOD_STATES: Final = ("valid", "reopened", "forwarding")
 LEFT_STATES: Final = ("unsubscribed", "complained")
+DEAD_STATES: Final = (
+    "never_valid",
+    "typo_domain",
+    "closed",
+    "disabled",
+    "full_forever",
+    "full_then_emptied",
+    "moved",
+    "refusing",
+    "forwarding_broken",
+)
+STATES: Final = (*GOOD_STATES, *LEFT_STATES, *DEAD_STATES)
 
 # An address' first reviews decide most of them: those left are looked at in ever larger groups.
 FIRST_REVIEWS = 4
@@ -128,7 +140,7 @@ def removals(
     )
     alive = history.group_by("recipient").agg(pl.col("last_alive").max())
     failures = history.filter(pl.col("bounced") & (pl.col("fault") == "recipient")).select(
-        "recipient", failed="time"
+        "recipient", failed="first_bounce"
     )
     first = (
         removed.join(failures, on="recipient")
@@ -219,7 +231,9 @@ def days_by_policy(removed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _chosen(policies: Policies) -> list[Policy]:
-    given = [policies] if isinstance(policies, str | PathLike | Policy) else policies
+    given = (
+        policies if isinstance(policies, Iterable) and not isinstance(policies, str) else [policies]
+    )
     chosen = [find_policy(policy) for policy in given]
     names = [policy.name for policy in chosen]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -230,11 +244,12 @@ def _chosen(policies: Policies) -> list[Policy]:
 def history_of(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """Give what became of each recipient's mailings (see `by_mailing`).
 
-    Columns: recipient, mailing_key, time, sent, bounced, delivered, last_alive, fault, place
-    (UInt32: number of the mailing in the order of sending, from 0).
+    Columns: recipient, mailing_key, first_bounce, sent, bounced, delivered, last_alive, fault,
+    place (UInt32: number of the mailing in the order of sending, from 0).
     """
-    columns = ("recipient", "mailing_key", "time", "sent", "bounced", "delivered", "last_alive")
-    history = by_mailing(events(frame)).select(*columns, "fault").collect(engine="streaming")
+    columns = ("recipient", "mailing_key", "first_bounce", "sent", "bounced", "delivered")
+    mailed = by_mailing(events(frame)).select(*columns, "last_alive", "fault")
+    history = mailed.collect(engine="streaming")
     order = history.group_by("mailing_key").agg(pl.col("sent").min()).sort("sent", "mailing_key")
     order = order.select("mailing_key").with_row_index("place")
     return history.join(order, on="mailing_key")
@@ -356,6 +371,11 @@ def _spans(truth: pl.DataFrame) -> pl.DataFrame:
                 f"The truth has no column '{name}'; needed are recipient (or local_part and "
                 "domain), state, and until if an address has several states."
             )
+    unknown = truth.filter(~pl.col("state").cast(pl.String).is_in(STATES).fill_null(False))
+    if unknown.height:
+        raise BouncekitError(
+            f"The truth has the state {unknown['state'][0]!r}; use one of {', '.join(STATES)}."
+        )
     if "until" not in truth.columns:
         truth = truth.with_columns(until=pl.lit(None, pl.Date))
     if truth.schema["until"] == pl.String:

@@ -16,8 +16,8 @@ def because(policy: Policy) -> pl.Expr:
     )
     points = pl.format(
         " {} of {} points towards removal{}.",
-        _number("score"),
-        _number("threshold"),
+        _number(_points(policy)),
+        _number(pl.col("threshold")),
         _missing(policy),
     )
     over = pl.format(" Its pause ended on {}: try again.", _day("until"))
@@ -51,18 +51,29 @@ def _complaint(policy: Policy, of_bounces: pl.Expr) -> pl.Expr:
     return of_bounces + " " + reported + pl.lit("; this policy does not remove for that.")
 
 
+def _points(policy: Policy) -> pl.Expr:
+    """Give the score as people read it: a share has many decimals, and rounded up could do more."""
+    score, threshold = pl.col("score"), pl.col("threshold")
+    if not policy.by_share:
+        return score
+    cut = (score * 100).round(4).floor() / 100
+    return pl.when(score >= threshold).then(pl.max_horizontal(cut, threshold)).otherwise(cut)
+
+
 def _missing(policy: Policy) -> pl.Expr:
-    """Say what removal waits for beside the points."""
+    """Say which strikes were not counted, and what removal waits for beside the points."""
     needs = []
     if policy.min_mailings:
         needs.append(f"{_mailings(policy.min_mailings)} that bounced")
     if policy.min_days:
         needs.append(f"{policy.min_days} days from the first to the last")
-    if not needs:
-        return pl.lit("")
     waits = (pl.col("score") >= pl.col("threshold")) & ~pl.col("is_enough")
-    return (
-        pl.when(waits).then(pl.lit(f", but it takes {' and '.join(needs)}")).otherwise(pl.lit(""))
+    too_close = pl.lit(policy.min_gap_days > 0) & (pl.col("strikes") > pl.col("allowed_strikes"))
+    apart = f"at least {policy.min_gap_days} days apart"
+    return pl.concat_str(
+        pl.when(too_close).then(pl.lit(f", since only mailings that bounced {apart} count")),
+        pl.when(pl.lit(bool(needs)) & waits).then(pl.lit(f", but it takes {' and '.join(needs)}")),
+        ignore_nulls=True,
     )
 
 
@@ -87,12 +98,16 @@ def _facts() -> pl.Expr:
         words, pl.when(codes != "").then(codes), separator=", ", ignore_nulls=True
     )
     said = pl.when(evidence != "").then(pl.format(" ({})", evidence)).otherwise(pl.lit(""))
-    count = pl.format(
-        " {} bounced for {}",
-        _count_of_mailings("strikes"),
-        pl.when(pl.col("causes") == 1).then(pl.lit("it")).otherwise(pl.lit("this or the like")),
-    )
     first, last = _day("first_strike"), _day("last_strike")
+    count = pl.format(
+        " {} bounced{}",
+        _count_of_mailings("strikes"),
+        pl.when(pl.col("causes") == 1)
+        .then(pl.lit(" for it"))
+        .when(last.is_not_null())
+        .then(pl.lit(", the last of them for this"))
+        .otherwise(pl.lit(", one of them for this")),
+    )
     when = (
         pl.when(first == last)
         .then(pl.format(", on {}", last))
@@ -127,13 +142,21 @@ def _why_blameless(policy: Policy) -> pl.Expr:
         ),
     )
     blameless = pl.format(
-        "{} bounced, but not for a reason that counts against the address. {}{}{}.",
+        "{} bounced, but not for a reason that counts against the address{}. {}{}.",
         _count_of_mailings("bounced_since"),
-        pl.when(pl.col("bounced_since") == 1).then(pl.lit("")).otherwise(pl.lit("Mostly: ")),
+        pl.when(pl.col("of_cause_since") < pl.col("bounced_since"))
+        .then(pl.format(", {} of them for this", "of_cause_since"))
+        .otherwise(pl.lit("")),
         _meaning("cause_since"),
         pl.when(pl.col("cause_since").is_in(policy.counted))
         .then(pl.lit(" (but only a temporary reply said so)"))
         .otherwise(pl.lit("")),
+    )
+    deferred = pl.format(
+        "Nothing bounced, but {} not known to have arrived.",
+        pl.when(pl.col("deferred") == 1)
+        .then(pl.lit("1 mailing was deferred and is"))
+        .otherwise(pl.format("{} mailings were deferred and are", "deferred")),
     )
     return (
         pl.when(pl.col("bounced_since") > 0)
@@ -142,6 +165,8 @@ def _why_blameless(policy: Policy) -> pl.Expr:
         .then(recovered)
         .when(pl.col("dropped") > 0)
         .then(untried)
+        .when((pl.col("deferred") > 0) & pl.col("last_alive").is_null() & ~pl.col("ever_delivered"))
+        .then(deferred)
         .otherwise(pl.lit("Nothing bounced."))
     )
 
@@ -163,8 +188,8 @@ def _mailings(number: int) -> str:
     return "1 mailing" if number == 1 else f"{number} mailings"
 
 
-def _number(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.String).str.strip_suffix(".0")
+def _number(number: pl.Expr) -> pl.Expr:
+    return number.cast(pl.String).str.strip_suffix(".0")
 
 
 def _day(column: str) -> pl.Expr:

@@ -17,7 +17,7 @@ def bring_back(
     text: str = "",
     domain: str = "",
     removed: pl.Series | None = None,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
 ) -> pl.DataFrame:
     """List the addresses that were refused for a provider's outage only: bring them back.
 

@@ -18,6 +18,22 @@ _WAYS_OUT = {
 }
 
 
+def check_frame(frame: object) -> None:
+    """Raise BouncekitError for what is no Polars frame."""
+    if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        raise BouncekitError(
+            f"Wanted is a Polars frame, given is of type {type(frame).__name__}; bk.read() makes "
+            "one of an export, pl.from_pandas() one of a pandas frame."
+        )
+
+
+def check_classified(frame: pl.DataFrame | pl.LazyFrame) -> None:
+    """Raise BouncekitError for a frame that was not classified."""
+    check_frame(frame)
+    if "category" not in frame.collect_schema():
+        raise BouncekitError("The frame is not classified yet; call bk.classify() on it first.")
+
+
 def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNTED) -> pl.LazyFrame:
     """Give the named columns, where they are there, the dtypes that `schema` states.
 
@@ -29,6 +45,7 @@ def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNT
     >>> dict(conformed(pl.DataFrame({"reply": [None], "line": ["A 1"]})).collect_schema())
     {'reply': String, 'line': String}
     """
+    check_frame(frame)
     schema = frame.collect_schema()
     other = [name for name in names if name in schema and schema[name] != COLUMNS[name]]
     for name in other:

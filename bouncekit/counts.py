@@ -3,7 +3,7 @@
 import polars as pl
 
 from bouncekit.classify import classify
-from bouncekit.conform import conformed
+from bouncekit.conform import check_classified, check_frame, conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.history import DOMAIN
 from bouncekit.mask import mask
@@ -38,10 +38,10 @@ def distribution(
     `by` names columns of a classified frame, or `action`, `domain`, `day`, `week`, `month`.
     Deliveries and other rows that are no failure are left out. Gives the columns of `by`, `events`
     (UInt32) and `share` (Float64, of all failures). Raises BouncekitError for a column that is
-    not there.
+    not there, for none, and for one that is called as a count is.
     """
-    columns = [by] if isinstance(by, str) else list(by)
     lazy = failures(frame)
+    columns = _named(by)
     names = lazy.collect_schema().names()
     made = {name: e for name, e in _DERIVED.items() if e.meta.root_names()[0] in names}
     countable = [*(name for name in [*BOUNCES, *CLASSIFICATION] if name in names), *made]
@@ -63,8 +63,22 @@ def distribution(
     )
 
 
+def _named(by: str | list[str]) -> list[str]:
+    """Give the columns to count by, each once."""
+    columns = list(dict.fromkeys([by] if isinstance(by, str) else by or ()))
+    if not columns:
+        raise BouncekitError("There is nothing to count by; name a column, such as 'category'.")
+    for taken in ("events", "share"):
+        if taken in columns:
+            raise BouncekitError(
+                f"The column '{taken}' has the name of a count; give it another, by rename()."
+            )
+    return columns
+
+
 def failures(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Keep the rows that tell of a failure: bounces, deferrals, complaints, drops, auto-replies."""
+    check_frame(frame)
     lazy = frame.lazy()
     if "event" not in lazy.collect_schema().names():
         return lazy
@@ -77,8 +91,10 @@ def unclassified(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     Gives `template` (String, without addresses, hosts and ids), `reply_code` (Int16), `events`
     (UInt32), `recipients` (UInt32: how many different ones, if the frame has them) and `example`
     (String: one of the replies, addresses masked). Safe to show, and the material for rules of
-    one's own: `bouncekit rules draft` writes it as a file of them.
+    one's own: `bouncekit rules draft` writes it as a file of them. Raises BouncekitError for a
+    frame that is not classified.
     """
+    check_classified(frame)
     return (
         with_template(failures(frame).filter(pl.col("category") == "unclassified"), "reply_code")
         .group_by("template", "reply_code")
@@ -118,6 +134,7 @@ def code_against_text(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     (Category: the verdict on the same codes without a text), `text_says` (Category), `events`
     (UInt32) and `share` (Float64, of the failures counted), most frequent first.
     """
+    check_classified(frame)
     by_text = (
         failures(frame)
         .filter(pl.col("certainty") == "text")

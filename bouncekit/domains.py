@@ -15,7 +15,7 @@ FEWEST_OF_A_DOMAIN = 2
 
 
 def domains(
-    frame: pl.DataFrame | pl.LazyFrame, by: str = "domain", *, as_of: date | None = None
+    frame: pl.DataFrame | pl.LazyFrame, by: str = "domain", *, as_of: date | str | None = None
 ) -> pl.DataFrame:
     """Give the domains that bounced until `as_of`, or with `by="provider"` who receives their mail.
 
@@ -52,7 +52,7 @@ def domains(
             bounced=recipient.filter(bounced).n_unique(),
             failing=recipient.filter("is_failing").n_unique(),
             mailings_bounced=bounced.sum().cast(pl.UInt32),
-            first_bounce=time.filter(bounced).min(),
+            first_bounce=pl.col("first_bounce").min(),
             last_bounce=time.filter(bounced).max(),
             last_delivery=pl.col("last_delivery").max(),
             top_category=pl.col("category").filter(bounced).mode().sort().first(),

@@ -113,6 +113,8 @@ def scratch() -> Iterator[Path]:
 def _begun(target: Path, named: Path) -> Path:
     """Make an empty draft with the rights that the finished file is to have."""
     draft = target.parent / _name(f".{target.name}")
+    if target.is_dir():  # told now: of several files the first would have been replaced by then
+        raise BouncekitError(f"{named}: cannot be written (it is a folder); nothing was changed.")
     try:
         _clear(target.parent, f".{target.name}")
         draft.touch(exist_ok=False)
@@ -133,9 +135,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         reason = problem.strerror or str(problem).partition("\n")[0]
-        raise BouncekitError(
-            f"{path}: cannot be written ({reason}); nothing was changed."
-        ) from None
+        raise BouncekitError(f"{path}: cannot be written ({reason}); it is as it was.") from None
 
 
 def _onto_disk(draft: Path) -> None:

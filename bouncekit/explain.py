@@ -94,12 +94,12 @@ class Explanation:
 def explain(reply: str, rules: str | None = None) -> Explanation:
     """Say what one reply means, which phrase or code decided, and which others came near.
 
-    Raises BouncekitError for an empty reply.
+    Raises BouncekitError for an empty reply, and for what is no text.
 
     >>> explain("550 5.1.1 mailbox unavailable: your IP is blocked using zen.spamhaus.org").category
     'blocklisted'
     """
-    if not reply.strip():
+    if not isinstance(reply, str) or not reply.strip():
         raise BouncekitError(
             'There is no reply to explain; give its text, such as "550 5.1.1 User unknown".'
         )

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 import polars as pl
 
 from bouncekit.batches import looked_up
-from bouncekit.conform import COLUMNS, conformed
+from bouncekit.conform import COLUMNS, check_classified, check_frame, conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import Event
 from bouncekit.sent import without_unmatched
@@ -23,6 +23,8 @@ _DELIVERED = pl.col("event") == "delivery"
 _BOUNCED = pl.col("event") == "bounce"
 _TRIED = ["bounce", "deferral", "delivery"]
 _MAILING = ["recipient", "mailing_key"]
+_MESSAGE = ["recipient", "message_id"]
+_DAY = pl.col("time").dt.date()
 
 # Where the mailings' usual distance cannot be seen, a pause lasts a month for each skipped one.
 USUAL_GAP_DAYS = 30
@@ -45,14 +47,16 @@ _OF_BOUNCE = ("category", "time", *EVIDENCE)
 
 def events(
     frame: pl.DataFrame | pl.LazyFrame,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     lists: pl.DataFrame | None = None,
 ) -> pl.LazyFrame:
     """Give a classified frame ready for counting: all columns there, nothing after `as_of`.
 
-    Adds `mailing_key`: the mailing where known, else the UTC day of the event, else the message.
+    Adds `mailing_key`: the mailing where known, else the UTC day of the send, else the message.
     Where the name is a list's (`WEEKS_OF_A_LIST`), name and day tell its mailings apart; a part of
-    a frame cannot tell, so who has one gives the `list_names` of the whole as `lists`.
+    a frame cannot tell, so who has one gives the `list_names` of the whole as `lists`. A message
+    that is told of on several days was sent on the first of them: all events of a recipient must
+    lie in the same part.
     Times and an `as_of` without a zone are taken as UTC. Rows without a recipient are left out:
     nobody can be charged with them. Raises BouncekitError if the frame has no recipients or is not
     classified.
@@ -60,27 +64,51 @@ def events(
     known = told(frame, as_of)
     if lists is None:
         lists = list_names(sendings(known)).collect(engine="streaming")
-    return keyed(known, lists)
+    overnight = _overnight(known, lists).collect(engine="streaming")
+    if overnight.is_empty():  # as for most lists: a join would cost them as much as it does others
+        return keyed(known, lists)
+    sent = known.join(overnight.lazy(), on=_MESSAGE, how="left")
+    day = pl.when(_DAY.is_not_null()).then(pl.coalesce("first_day", _DAY))
+    return keyed(sent, lists, day).drop("first_day")
 
 
-def keyed(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
-    """Add to events their `mailing_key`, by the `list_names` of the whole frame."""
-    key = _mailing_key(pl.col("time").dt.date().cast(pl.String), lists)
+def keyed(told: pl.LazyFrame, lists: pl.DataFrame, day: pl.Expr = _DAY) -> pl.LazyFrame:
+    """Add to events their `mailing_key`, by the `list_names` of the whole frame.
+
+    Who does not have all events of a recipient at hand takes the day of each for that of its send.
+    """
+    key = _mailing_key(day.cast(pl.String), lists)
     return told.with_columns(mailing_key=pl.coalesce(key, "message_id", pl.lit("unknown")))
 
 
-def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | None = None) -> pl.LazyFrame:
+def _overnight(told: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
+    """Give the messages told of on several days, where a day is needed to tell mailings apart.
+
+    Columns: recipient, message_id, first_day (Date). What could not be read tells of no day.
+    """
+    return (
+        told.filter(_needs_day(lists) & (pl.col("event") != "unreadable"))
+        .select(*_MESSAGE, day=_DAY)
+        .drop_nulls()
+        .group_by(_MESSAGE)
+        .agg(first_day=pl.col("day").min(), last_day=pl.col("day").max())
+        .filter(pl.col("first_day") < pl.col("last_day"))
+        .drop("last_day")
+    )
+
+
+def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | str | None = None) -> pl.LazyFrame:
     """Give the `events` without their `mailing_key`, which needs a look at all of them.
 
     Adds `_domain`, the recipient's; who counts the same events again and again adds it once.
     """
+    check_frame(frame)
     names = frame.collect_schema().names()
     if "recipient" not in names:
         raise BouncekitError(
             "The frame has no column 'recipient'; read the export with bk.read() or rename it."
         )
-    if "category" not in names:
-        raise BouncekitError("The frame is not classified yet; call bk.classify() on it first.")
+    check_classified(frame)
     absent = {name: dtype for name, dtype in COLUMNS.items() if name not in names}
     lazy = conformed(frame)
     lazy = lazy if "_domain" in names else lazy.with_columns(_domain=DOMAIN)
@@ -130,20 +158,40 @@ def usual_gap(sendings: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _needs_day(lists: pl.DataFrame) -> pl.Expr:
+    return pl.col("mailing").is_null() | _is_list(lists)
+
+
+def _is_list(lists: pl.DataFrame) -> pl.Expr:
+    return pl.col("mailing").is_in(lists["mailing"].implode())
+
+
 def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
-    is_list = pl.col("mailing").is_in(lists["mailing"].implode())
-    of_list = pl.when(is_list).then(pl.format("{} {}", "mailing", day))
+    of_list = pl.when(_is_list(lists)).then(pl.format("{} {}", "mailing", day))
     return pl.coalesce(of_list, "mailing", day)
 
 
-def in_utc(when: date) -> datetime:
-    """Give a time in UTC; one without a zone is taken as UTC, a day as its midnight."""
+def in_utc(when: date | str) -> datetime:
+    """Give a time in UTC; one without a zone is taken as UTC, a day as its midnight.
+
+    Raises BouncekitError for what is none, and for a text that is not ISO 8601.
+    """
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when)
+        except ValueError:
+            raise BouncekitError(
+                f"{when!r} is no time; write 2025-01-31 or 2025-01-31T09:00Z."
+            ) from None
+    if not isinstance(when, date):
+        raise BouncekitError(f"{when!r} is no time; give a date, a datetime or their ISO text.")
     moment = when if isinstance(when, datetime) else datetime.combine(when, time())
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:
     """Give the time of the last event of a frame, or None if no event has a time."""
+    check_frame(frame)
     if "time" not in frame.lazy().collect_schema().names():
         return None
     newest = (
@@ -162,10 +210,11 @@ def by_mailing(events: pl.LazyFrame, weight: pl.Expr | None = None) -> pl.LazyFr
     stands first in `schema.CATEGORIES`.
 
     Columns: recipient, mailing_key, time (of that bounce, else of the mailing's last event), sent
-    (Datetime of the first try), was_sent, bounced, delivered, engaged, complained, dropped
-    (Boolean), last_delivery, last_taken (of a delivery that was not bounced later),
-    last_engagement, last_alive (the later of these two), last_complaint (Datetime), and of the
-    bounce that counts: weight (Float64), category and `EVIDENCE`.
+    (Datetime of the first try), first_bounce (of the first that stands), first_strike (of the first
+    of these that weighs something, if the one that counts does), was_sent, bounced, delivered,
+    engaged, complained, dropped (Boolean), last_delivery, last_taken (of a delivery that was not
+    bounced later), last_engagement, last_alive (the later of these two), last_complaint (Datetime),
+    and of the bounce that counts: weight (Float64), category and `EVIDENCE`.
     """
     return weighed(outcomes(events), pl.lit(0.0) if weight is None else weight)
 
@@ -230,7 +279,7 @@ def weighed(seen: Outcomes, weight: pl.Expr) -> pl.LazyFrame:
     bounced = pl.col("row").is_not_null()
     return (
         seen.mailings.lazy()
-        .with_columns(row=_counting(seen.mailings, bounces))
+        .with_columns(_counting(seen.mailings, bounces).get_columns())
         .with_columns(looked_up(pl.col("row"), bounces[name]).alias(name) for name in _OF_BOUNCE)
         .with_columns(weight=looked_up(pl.col("row"), bounces["weight"]), bounced=bounced)
         .with_columns(
@@ -242,14 +291,21 @@ def weighed(seen: Outcomes, weight: pl.Expr) -> pl.LazyFrame:
     )
 
 
-def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.Series:
-    """Give the row of the bounce that counts in each mailing: null where none stands."""
+def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.DataFrame:
+    """Give for each mailing the row of the bounce that counts, first_bounce and first_strike.
+
+    All are null where no bounce stands.
+    """
     taken_back = (pl.col("last_delivery") > pl.col("time")).fill_null(False)
+    time = looked_up(pl.col("row"), bounces["time"])
     # Most mailings have one bounce, which need not be put in order with others.
-    one = mailings.select("row", "bounces", "last_delivery").with_columns(
-        time=looked_up(pl.col("row"), bounces["time"])
+    alone = pl.when((pl.col("bounces") == 1) & ~taken_back)
+    one = (
+        mailings.lazy()
+        .select("row", "bounces", "last_delivery", time=time)
+        .select(alone.then("row"), first_bounce=alone.then("time"), first_strike=alone.then("time"))
+        .collect()
     )
-    row = one.select(pl.when((pl.col("bounces") == 1) & ~taken_back).then("row")).to_series()
     several = mailings.lazy().with_row_index("place").filter(pl.col("bounces") > 1)
     first = (
         bounces.lazy()
@@ -262,14 +318,18 @@ def _counting(mailings: pl.DataFrame, bounces: pl.DataFrame) -> pl.Series:
             descending=[True, *(name == "time" for name in _OF_BOUNCE)],
             nulls_last=True,
         )
-        .unique("place", keep="first", maintain_order=True)
-        .select("place", "row")
+        .group_by("place", maintain_order=True)
+        .agg(
+            pl.col("row").first(),
+            first_bounce=pl.col("time").min(),
+            first_strike=pl.col("time").filter(pl.col("weight") > 0).min(),
+        )
         .collect(engine="streaming")
     )
-    return row.scatter(first["place"], first["row"])
+    return one.select(one[name].scatter(first["place"], first[name]) for name in one.columns)
 
 
-def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def rates(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None) -> pl.DataFrame:
     """Give the bounce rate of each mailing of a classified frame, in the order of sending.
 
     Columns: mailing (String), start (Datetime), sends (UInt32: recipients delivered or bounced),

@@ -40,7 +40,9 @@ KNOWN_LAG = timedelta(hours=1)
 _BLAMED = (pl.col("event") == "bounce") & pl.col("category").is_in(BLAMED_IN_OUTAGES)
 
 
-def incidents(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def incidents(
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None
+) -> pl.DataFrame:
     """Find the times in which a provider called good addresses bad: its outage, not theirs.
 
     Takes a classified frame. A provider is who receives a domain's mail: the mailbox provider, else
@@ -105,7 +107,7 @@ def incidents_in(gather: Gather) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def outage_windows(
-    frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None
 ) -> pl.DataFrame:
     """Give the times of `incidents` by `PROVIDER`, as single bounces name it.
 
@@ -149,7 +151,7 @@ def beside_outages(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     return pl.concat([known.filter(~is_blamed), beside])
 
 
-def hours(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def hours(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None) -> pl.DataFrame:
     """Give the share of refused addresses, hour by hour, around the latest of the `incidents`.
 
     Takes a classified frame. The incident's provider stands first, then the `OTHERS` that got most

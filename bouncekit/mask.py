@@ -15,7 +15,8 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 TEXTS: Final = ("reply", "because")
 ADDRESSES: Final = ("recipient", "final_recipient")
 
-_NAMES = (*ADDRESSES, "domain", "provider", "blocklist")  # hold an address or a name, no text
+_DOMAINS = ("domain", "suggestion")
+_NAMES = (*ADDRESSES, *_DOMAINS, "provider", "blocklist")  # hold an address or a name, no text
 _BARE = r"""([^\s<>()\[\]:;,"@\\*'`][^\s<>()\[\]:;,"@*]{1,63})@"""
 _ORIGINAL = "bouncekit address as it was: "  # temporary columns
 # What stays of an address masked before (its top-level domain, its %40, the end of a pseudonym) is
@@ -39,11 +40,14 @@ def mask(frame: Frame, key: str | bytes | None = None) -> Frame:
     look alike afterwards. With a key it becomes a pseudonym, `u_<16 hex>@h_<12 hex>.masked`
     (HMAC-SHA256, RFC 2104, of the lower-cased address and of its domain), the same for the same
     address in any frame masked with the same key: for counting and joining. Rows, their order and
-    the schema stay. Raises BouncekitError for an empty key.
+    the schema stay. Raises BouncekitError for an empty key, and one that is neither text nor bytes.
 
     >>> mask(pl.DataFrame({"recipient": ["ann@example.org"], "events": [3]})).row(0)
     ('a***@e***.org', 3)
     """
+    if not isinstance(key, str | bytes | None):
+        kind = type(key).__name__
+        raise BouncekitError(f"mask: the key is of type {kind}; give text or bytes, or none.")
     if key is not None and not key:
         raise BouncekitError("mask: the key is empty; give a secret, or none for a***@e***.org")
     secret = key.encode() if isinstance(key, str) else key
@@ -62,7 +66,7 @@ def mask(frame: Frame, key: str | bytes | None = None) -> Frame:
 
 def _safe(name: str, dtype: pl.DataType, key: bytes | None) -> pl.Expr:
     """One column made safe, by its name and dtype."""
-    if name == "domain" and dtype == pl.String:
+    if name in _DOMAINS and dtype == pl.String:
         return _safe_domain(pl.col(name), key)
     return _of_dtype(pl.col(name), dtype, key)
 

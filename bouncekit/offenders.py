@@ -8,6 +8,7 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.conform import conformed
+from bouncekit.errors import BouncekitError
 from bouncekit.history import DOMAIN, by_mailing, events, in_utc, last_event
 from bouncekit.schema import Category, Time
 
@@ -23,7 +24,7 @@ FAILED_FOR_GOOD = ((pl.col("fault") == "recipient") & pl.col("permanent")).fill_
 def offenders(
     frame: pl.DataFrame | pl.LazyFrame,
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     at_least: int = 2,
     no_typos: Collection[str] = (),
 ) -> pl.DataFrame:
@@ -41,6 +42,8 @@ def offenders(
     valid) · top_category · categories (String, how often which) · suggestion (String, a domain one
     slip away from an unknown one).
     """
+    if not isinstance(at_least, int):
+        raise BouncekitError(f"offenders: at_least = {at_least!r}; give a whole number, such as 2.")
     as_of = as_of or last_event(frame)
     history = by_mailing(events(frame, as_of), FAILED_FOR_GOOD.cast(pl.Float64))
     repeated = (
@@ -150,8 +153,12 @@ def _summary() -> dict[str, pl.Expr]:
     )
     of_bounces, length = runs.struct.field("value"), runs.struct.field("len")
     alive = pl.col("last_alive").max()
-    since_alive = (time > alive).fill_null(alive.is_null())
-    first_failure = time.filter(bounced & (pl.col("weight") > 0) & since_alive).min()
+    failed = bounced & (pl.col("weight") > 0)
+    # A retry may fail after another mailing was taken.
+    first_failure = pl.min_horizontal(
+        when.filter(failed & (when > alive).fill_null(alive.is_null())).min()
+        for when in (pl.col("first_strike"), time)
+    )
     category = pl.col("category").filter(bounced)
     counts = category.sort().rle()
     return {
@@ -164,7 +171,7 @@ def _summary() -> dict[str, pl.Expr]:
         .cast(pl.UInt32),
         "sends_after_first_failure": (sent > first_failure).sum().cast(pl.UInt32),
         "mailings": pl.col("was_sent").sum().cast(pl.UInt32),
-        "first_bounce": time.filter(bounced).min(),
+        "first_bounce": pl.col("first_bounce").min(),
         "last_bounce": time.filter(bounced).max(),
         "first_failure": first_failure,
         "last_delivery": pl.col("last_delivery").max(),

@@ -23,7 +23,7 @@ from bouncekit.history import (
 from bouncekit.presets import Policy, find_policy, policies, presets
 from bouncekit.schema import Category, Verdict
 from bouncekit.sent import Sent, match_sent, tell_unmatched
-from bouncekit.strikes import after_reset, counted, last_reset, weight
+from bouncekit.strikes import counted, last_reset, still_counts, weight
 from bouncekit.tallies import ALWAYS, over
 from bouncekit.whole import Whole, whole_of
 
@@ -32,6 +32,9 @@ __all__ = ["Policy", "decide", "find_policy", "policies", "presets", "tally"]
 # The columns of a classified frame that decisions rest on.
 USED = (*ALWAYS, "mailing", "message_id", "remote_mta", *EVIDENCE)
 
+# Of several runs of strikes the hardest decides.
+HARDEST_FIRST = ("remove", "hold", "pause", "keep")
+
 _NUMBERS = ("mailings_bounced", "bounced_since", "strikes", "score", "sure_score")
 
 
@@ -39,11 +42,14 @@ def decide(
     frame: pl.DataFrame | pl.LazyFrame,
     policy: str | PathLike[str] | Policy = "article",
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool | pl.DataFrame = True,
     sent: Sent | None = None,
 ) -> pl.DataFrame:
     """Give a verdict on each recipient of a classified frame, with the reason in words.
+
+    Only bounces count: a deferral that neither a bounce nor a delivery followed is still being
+    tried, or its end is not in the frame, and is no strike.
 
     `policy` is a name of `policies()`, a TOML file or a Policy. Nothing after `as_of` (default:
     the last event) is used. With `guard`, removals that rest on an incident become `hold`; who
@@ -72,7 +78,7 @@ def tally(
     frame: pl.DataFrame | pl.LazyFrame,
     tried: Iterable[str | PathLike[str] | Policy],
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool = True,
 ) -> pl.DataFrame:
     """Count the verdicts that `decide` would give by each of several policies.
@@ -106,7 +112,7 @@ def used(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
 def decide_parts(
     parts: Sequence[pl.DataFrame | pl.LazyFrame],
     policy: Policy,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool | pl.DataFrame = True,
     keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda decisions: decisions,
 ) -> pl.DataFrame:
@@ -148,7 +154,7 @@ def _judged(mailed: pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
         strikes = _by_share(strikes, history)
     return (
         recipients.lazy()
-        .join(_of_any_cause(bounced.lazy(), recipients.lazy()), on="recipient", how="left")
+        .join(_of_any_cause(bounced.lazy(), recipients.lazy(), policy), on="recipient", how="left")
         .join(strikes, on="recipient", how="left")
         .with_columns(
             pl.col(_NUMBERS).fill_null(0),
@@ -159,11 +165,11 @@ def _judged(mailed: pl.LazyFrame, policy: Policy, whole: Whole) -> pl.LazyFrame:
             until=_end_of_pause(policy), is_enough=_is_enough(policy, "allowed", "strike")
         )
         .with_columns(verdict=_verdict(policy))
-        .pipe(_worst_run, policy)
         .with_columns(is_over=_is_over(whole.as_of))
         .with_columns(
             verdict=pl.when("is_over").then(pl.lit("keep", Verdict)).otherwise("verdict"),
         )
+        .pipe(_deciding_run, policy)
         .pipe(_complaints_first, policy)
         .with_columns(because=because(policy), policy=pl.lit(policy.name))
         .with_columns(until=pl.when(pl.col("verdict") == "pause").then("until"))
@@ -198,28 +204,32 @@ def _per_recipient(history: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
         ever_engaged=pl.col("engaged").any(),
         complaints=pl.col("complained").sum(),
         dropped=pl.col("dropped").sum(),
+        deferred=(pl.col("was_sent") & ~pl.col("bounced") & ~pl.col("delivered")).sum(),
     )
 
 
 def _bounced(history: pl.LazyFrame) -> pl.LazyFrame:
-    columns = ["recipient", "mailing_key", "time", "sent", "weight", "category", *EVIDENCE]
+    times = ["time", "first_bounce", "first_strike", "sent"]
+    columns = ["recipient", "mailing_key", *times, "weight", "category", *EVIDENCE]
     return history.filter("bounced").select(columns)
 
 
-def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame) -> pl.LazyFrame:
+def _of_any_cause(bounced: pl.LazyFrame, recipients: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     since = bounced.join(recipients.select("recipient", "last_reset"), on="recipient").filter(
-        after_reset()
+        still_counts(policy)
     )
     return (
         bounced.group_by("recipient")
         .agg(
             mailings_bounced=pl.len(),
-            first_bounce=pl.col("time").min(),
+            first_bounce=pl.col("first_bounce").min(),
             last_bounce=pl.col("time").max(),
         )
         .join(
             since.group_by("recipient").agg(
-                bounced_since=pl.len(), cause_since=pl.col("category").mode().sort().first()
+                bounced_since=pl.len(),
+                cause_since=pl.col("category").mode().sort().first(),
+                of_cause_since=pl.col("category").unique_counts().max(),
             ),
             on="recipient",
             how="left",
@@ -287,12 +297,19 @@ def _verdict(policy: Policy) -> pl.Expr:
     )
 
 
-def _worst_run(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
-    """Keep of each recipient's runs of strikes the one that decides: removed is removed."""
+def _deciding_run(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Keep of each recipient's runs of strikes the last of those with the hardest verdict.
+
+    Removed is removed, whatever came later; a pause that is over is nothing to wait for.
+    """
     if policy.stale_days is None:
         return decisions
+    hardness = pl.coalesce(
+        pl.when(pl.col("verdict") == verdict).then(place)
+        for place, verdict in enumerate(HARDEST_FIRST)
+    )
     return decisions.sort(
-        pl.col("verdict") == "remove", "score", "last_strike", descending=True, nulls_last=True
+        hardness, "last_strike", descending=[False, True], nulls_last=True
     ).unique("recipient", keep="first", maintain_order=True)
 
 
@@ -306,7 +323,7 @@ def _complaints_first(decisions: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     )
 
 
-def _is_over(as_of: date | None) -> pl.Expr:
+def _is_over(as_of: date | str | None) -> pl.Expr:
     """True for a pause that has ended: the address gets the next mailing."""
     if as_of is None:
         return pl.lit(False)

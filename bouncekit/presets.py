@@ -1,10 +1,12 @@
 """Policies: what a strike weighs and how much is too much. Those of known systems, and your own."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
@@ -24,7 +26,8 @@ _FAULTS = tuple(fault for fault in CATEGORIES_BY_FAULT if fault != "none")
 class Policy:
     """A rule for removals: what a strike weighs, and how much is too much.
 
-    A strike is a mailing that ended in a bounce which weighs something. At `threshold` points an
+    A strike is a mailing that ended in a bounce which weighs something; one that was deferred and
+    of which no end is known is none. At `threshold` points an
     address is removed, at `pause_at` it is skipped for `pause_mailings` mailings (or `pause_days`
     days), and then kept.
 
@@ -34,8 +37,9 @@ class Policy:
     takes their place, if lower, where only vague words or a bare code say so.
 
     Which strikes count together: those since the last event of `resets_on` (of "delivery" and
-    "engagement"; empty: for ever), and with `stale_days` only those no farther apart than that; the
-    worst such run decides. Of these, with `one_per_day` a UTC day's heaviest; with `min_gap_days`
+    "engagement"; empty: for ever) and those of at least `lasting_weight`, which nothing ends; with
+    `stale_days` only those no farther apart than that: the worst such run decides, the last of
+    several. Of these, with `one_per_day` a UTC day's heaviest; with `min_gap_days`
     those at least so far apart that weigh most; with `window_days` those of any such span of time;
     with `by_category` those of one category. With `by_share` their points are multiplied by their
     share of the mailings from the first of them to the last.
@@ -54,6 +58,7 @@ class Policy:
     pause_mailings: int = 1
     pause_days: int | None = None
     resets_on: tuple[str, ...] = SIGNS_OF_LIFE
+    lasting_weight: float | None = None
     stale_days: int | None = None
     one_per_day: bool = False
     min_gap_days: int = 0
@@ -74,6 +79,13 @@ class Policy:
                     f"Policy '{self.name}': resets_on holds {name!r}; use "
                     f"{' and '.join(SIGNS_OF_LIFE)}, one of them, or neither."
                 )
+        for table in ("weights", "temporary_weights"):
+            given = getattr(self, table)
+            if not isinstance(given, Mapping) and (given is not None or table == "weights"):
+                raise BouncekitError(
+                    f"Policy '{self.name}': {table} = {given!r}; give weights by category, such as "
+                    '{"unknown_user": 1}.'
+                )
         for name in {**self.weights, **(self.temporary_weights or {})}:
             if name == "complaint":
                 raise BouncekitError(
@@ -85,11 +97,12 @@ class Policy:
                     f"Policy '{self.name}': '{name}' is no category; use one of "
                     f"{', '.join(_WEIGHABLE)}, or a fault: {', '.join(_FAULTS)}."
                 )
-        for name, number in self._numbers():
-            is_number = isinstance(number, int | float | None) and not isinstance(number, bool)
-            if not is_number or (number or 0) < 0:
+        for name, number, wanted in self._numbers():
+            is_one = isinstance(number, wanted) and not isinstance(number, bool)
+            if not is_one or (number is not None and not 0 <= number < math.inf):
+                kind = "number" if float in get_args(wanted) else "whole number"
                 raise BouncekitError(
-                    f"Policy '{self.name}': {name} = {number!r} is no number from 0 up."
+                    f"Policy '{self.name}': {name} = {number!r} is no {kind} from 0 up."
                 )
         for name, harm in _NEVER_ZERO.items():
             if getattr(self, name) == 0:
@@ -126,17 +139,27 @@ class Policy:
         weights = [*self.if_permanent.values(), *self.if_temporary.values()]
         return min((w for w in [*weights, self.ambiguous_weight or 0] if w > 0), default=1)
 
-    def _numbers(self) -> list[tuple[str, Any]]:
-        types = (int, float, int | None, float | None)
-        named = [f.name for f in fields(self) if f.type in types]
+    def _numbers(self) -> list[tuple[str, Any, Any]]:
+        """Give each number's name, the number, and the types that it may be of."""
+        types: dict[Any, Any] = {
+            float: int | float,
+            float | None: int | float | None,
+            int: int,
+            int | None: int | None,
+        }
+        named = [f for f in fields(self) if f.type in types]
         given = [*self.weights.items(), *(self.temporary_weights or {}).items()]
-        return [*((name, getattr(self, name)) for name in named), *given]
+        return [
+            *((f.name, getattr(self, f.name), types[f.type]) for f in named),
+            *((name, weight, int | float) for name, weight in given),
+        ]
 
 
 _NEVER_ZERO = {
     "threshold": "remove everybody",
     "engaged_threshold": "remove everybody",
     "pause_at": "pause everybody",
+    "lasting_weight": "forgive nobody",
     "stale_days": "forget every strike",
     "window_days": "forget every strike",
 }

@@ -12,7 +12,9 @@ from bouncekit.schema import CATEGORIES_BY_FAULT
 FEWEST_ADDRESSES = 10
 
 
-def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -> pl.DataFrame:
+def revivals(
+    frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = None
+) -> pl.DataFrame:
     """Give what share of the addresses took mail again, by weeks since they first failed.
 
     Takes a classified frame. An address fails at its first mailing that bounced for a fault of the
@@ -29,10 +31,10 @@ def revivals(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | None = None) -
     history = by_mailing(beside_outages(told(frame, as_of)))
     is_failure = pl.col("bounced") & pl.col("category").is_in(CATEGORIES_BY_FAULT["recipient"])
     failures = (
-        history.filter(is_failure, pl.col("time").is_not_null())
-        .sort("time", "mailing_key")
+        history.filter(is_failure, pl.col("first_bounce").is_not_null())
+        .sort("first_bounce", "mailing_key")
         .group_by("recipient", maintain_order=True)
-        .agg(pl.col("category").first(), failed_at=pl.col("time").first())
+        .agg(pl.col("category").first(), failed_at=pl.col("first_bounce").first())
     )
     spells = (
         history.select("recipient", "last_alive", "sent")

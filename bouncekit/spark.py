@@ -65,7 +65,7 @@ def decide(
     frame: DataFrame,
     policy: str | PathLike[str] | Policy = "article",
     *,
-    as_of: date | None = None,
+    as_of: date | str | None = None,
     guard: bool | pl.DataFrame = True,
 ) -> DataFrame:
     """Do what `bk.decide` does to a classified Spark frame; the rows are in no order.
@@ -104,7 +104,7 @@ def _last_event(frame: DataFrame) -> datetime | None:
     return newest
 
 
-def over(frame: DataFrame, as_of: date | None = None) -> Gather:
+def over(frame: DataFrame, as_of: date | str | None = None) -> Gather:
     """Give what makes counts over the partitions of a frame, and adds them up there."""
 
     def counted(tally: Tally) -> pl.DataFrame:

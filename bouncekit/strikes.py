@@ -38,10 +38,13 @@ def last_reset(policy: Policy) -> pl.Expr:
     return pl.max_horizontal(never, *(signs[sign] for sign in policy.resets_on))
 
 
-def after_reset() -> pl.Expr:
-    """True for a bounce that nothing has made good since."""
+def still_counts(policy: Policy) -> pl.Expr:
+    """True for a bounce that nothing has made good since, or that nothing makes good."""
     reset = pl.col("last_reset")
-    return (pl.col("time") > reset).fill_null(reset.is_null())
+    is_after = (pl.col("time") > reset).fill_null(reset.is_null())
+    if policy.lasting_weight is None:
+        return is_after
+    return is_after | (pl.col("weight") >= policy.lasting_weight)
 
 
 def counted(
@@ -61,10 +64,11 @@ def counted(
         .with_columns(_domain=DOMAIN)
         .with_columns(PROVIDER)
         .join(recipients.select("recipient", "last_reset"), on="recipient")
-        .filter(after_reset())
-        .sort("recipient", "time", "mailing_key")
+        .filter(still_counts(policy))
         .pipe(_in_incident, outages)
-        .with_columns(sure=pl.col("outage_start").is_null())
+        # What was said last is the evidence, but the strike is as old as the first bounce.
+        .with_columns(time="first_strike", sure=pl.col("outage_start").is_null())
+        .sort("recipient", "time", "mailing_key")
         .pipe(_in_runs, policy)
     )
     if policy.one_per_day:
@@ -214,4 +218,4 @@ def _in_incident(strikes: pl.LazyFrame, outages: pl.LazyFrame) -> pl.LazyFrame:
         )
         .select("recipient", "mailing_key", outage_start="start", outage_end="end")
     )
-    return strikes.join(hit, on=["recipient", "mailing_key"], how="left", maintain_order="left")
+    return strikes.join(hit, on=["recipient", "mailing_key"], how="left")

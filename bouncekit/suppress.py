@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from bouncekit.conform import check_frame
 from bouncekit.drafts import is_stream, whole_file
 from bouncekit.errors import BouncekitError
 from bouncekit.files import refuse_bytes, with_formulas
@@ -27,7 +28,7 @@ _NOBODY = pl.Series("recipient", [], pl.String)
 
 
 def write_suppressions(
-    decisions: pl.DataFrame,
+    decisions: pl.DataFrame | pl.LazyFrame,
     path: str | PathLike[str],
     service: str = "csv",
     previous: str | PathLike[str] | None = None,
@@ -57,6 +58,8 @@ def write_suppressions(
     """
     to = find_format(service)
     refuse_bytes(Path(path))
+    check_frame(decisions)
+    decisions = decisions.lazy().collect()
     needed = ["verdict", "recipient", *to.needed]
     if missing := [name for name in needed if name not in decisions.columns]:
         raise BouncekitError(
@@ -183,7 +186,7 @@ def _drafts(path: Path, files: Sequence[Path]) -> Iterator[tuple[Path, dict[Path
         raise BouncekitError(
             f"{path}: cannot be written there (no such folder); choose another place."
         )
-    before = [file for file in _in_manifest(path) if file not in files]
+    before = [file for file in _in_manifest(path) if file not in files and not file.is_dir()]
     # Beside a pipe there is no place for it.
     manifest = os.devnull if is_stream(path) else manifest_of(path)
     with ExitStack() as places:  # leaves in the reverse order of entering
@@ -215,16 +218,21 @@ def _files_of(path: Path) -> Iterable[Path]:
 
 def _change(recipients: pl.Series, previous: str | PathLike[str] | None) -> pl.DataFrame:
     before = _NOBODY if previous is None else listed(previous)
-    everybody = pl.concat([recipients, before]).unique().sort()
-    return everybody.to_frame().select(
-        "recipient",
-        change=pl.when(pl.col("recipient").is_in(before.implode()).not_())
-        .then(pl.lit("added"))
-        .when(pl.col("recipient").is_in(recipients.implode()))
-        .then(pl.lit("kept"))
-        .otherwise(pl.lit("withdrawn"))
-        .cast(pl.Enum(CHANGES)),
+    # Services take no notice of an address' case.
+    was_listed = pl.col("recipient").str.to_lowercase().is_in(before.str.to_lowercase().implode())
+    is_listed = (
+        pl.col("recipient").str.to_lowercase().is_in(recipients.str.to_lowercase().implode())
     )
+    new = (
+        recipients.unique()
+        .to_frame()
+        .select(
+            "recipient", change=pl.when(was_listed).then(pl.lit("kept")).otherwise(pl.lit("added"))
+        )
+    )
+    gone = before.to_frame().filter(~is_listed).with_columns(change=pl.lit("withdrawn"))
+    changes = pl.concat([new, gone]).sort("recipient")
+    return changes.with_columns(pl.col("change").cast(pl.Enum(CHANGES)))
 
 
 def _recipients(path: Path, service: str | None) -> pl.Series:
@@ -246,9 +254,10 @@ def _recipients(path: Path, service: str | None) -> pl.Series:
         return _NOBODY
     is_one = pl.all().str.contains(r'^\s*("[^"]*"|[^\s"]+)@[^\s@]+\s*$').sum()
     counts = table.select(is_one).row(0)
+    if table.row(0)[:2] == tuple(formats()["csv"].columns)[:2]:
+        # Only that one quotes formulas, and holds what is no address.
+        return with_formulas(table.to_series(0)[1:]).alias("recipient").drop_nulls()
     cells = table.to_series(counts.index(max(counts))).alias("recipient")
-    if table.row(0)[:2] == tuple(formats()["csv"].columns)[:2]:  # only that one quotes formulas
-        cells = with_formulas(cells)
     return cells.filter(cells.str.contains("@", literal=True).fill_null(False))
 
 

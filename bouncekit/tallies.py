@@ -52,7 +52,7 @@ class Tally:
 Gather = Callable[[Sequence[Tally]], list[pl.DataFrame]]
 
 
-def over(*parts: pl.DataFrame | pl.LazyFrame, as_of: date | None = None) -> Gather:
+def over(*parts: pl.DataFrame | pl.LazyFrame, as_of: date | str | None = None) -> Gather:
     """Give what makes counts over the parts of a classified frame, one part after the other."""
 
     def gather(tallies: Sequence[Tally]) -> list[pl.DataFrame]:

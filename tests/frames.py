@@ -66,6 +66,8 @@ def large_list() -> pl.DataFrame:
         event(f"2020-12-15 21:{number + 10}", "bounce", to, said, mailing="december")
     event("2025-04-01 09:00", "complaint", addresses[1], mailing="april")
     event("2025-04-02 09:00", "engagement", addresses[11])
+    for day in (5, 6):  # a message that is tried again the next day
+        event(f"2025-04-0{day} 23:00", "bounce", addresses[3], "552 full", message_id="overnight")
     event(None, "bounce", addresses[2], "550 5.1.1 no such user", message_id="undated")
     event("2025-04-03 09:00", "bounce", None, "554 5.7.1 blocked using zen.spamhaus.org")
     event("2025-04-03 09:00", "bounce", "Zoë@bücher.example", "550 Postfach &uuml;berf=C3=BCllt")

@@ -214,6 +214,20 @@ def test_hostile_texts_are_masked_in_linear_time(text: str) -> None:
     assert mask(frame).height == mask(frame, "a secret").height == 1
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_the_domain_that_was_meant_is_hidden_like_the_one_that_was_written(
+    key: str | None,
+) -> None:
+    frame = pl.DataFrame({"domain": ["smithfamily.example"], "suggestion": ["smithfamily.example"]})
+    (row,) = mask(frame, key).rows()
+    assert row[0] == row[1] != "smithfamily.example"
+
+
+def test_a_key_that_is_no_text_is_refused() -> None:
+    with pytest.raises(BouncekitError, match="the key is of type int; give text or bytes"):
+        mask(pl.DataFrame({"recipient": ["ann@example.org"]}), 5)  # type: ignore[arg-type]  # a mistake
+
+
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(BouncekitError, match="key is empty"):
         mask(pl.DataFrame({"recipient": ["ann@example.org"]}), "")

@@ -183,6 +183,80 @@ def test_a_mailing_is_one_strike_at_most(strikes: int, text: str) -> None:
     assert found["mailings_bounced"].sum() == strikes
 
 
+# Events of messages: what is after the bar is the message's id. Mailings bounced, and sent.
+MESSAGES = {
+    "retries over midnight are one mailing": (
+        (1, 1),
+        """
+        2025-01-07 23:50 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-08 00:10 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-09 23:50 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        """,
+    ),
+    "a delivery the next day takes the bounce back": (
+        (0, 1),
+        """
+        2025-01-07 23:50 bounce ann@example.org 550 5.1.1 User unknown | a
+        2025-01-08 00:10 delivery ann@example.org | a
+        """,
+    ),
+    "a deferral is of the mailing that is given up two days later": (
+        (1, 1),
+        """
+        2025-01-07 23:50 deferral ann@example.org 451 4.4.1 Connection timed out | a
+        2025-01-09 23:50 bounce ann@example.org 451 4.4.1 Connection timed out | a
+        """,
+    ),
+    "another message of the first day is of the same mailing": (
+        (1, 1),
+        """
+        2025-01-07 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-08 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-07 10:00 bounce ann@example.org 552 5.2.2 Mailbox full | b
+        """,
+    ),
+    "messages of two days are two": (
+        (2, 2),
+        """
+        2025-01-07 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-08 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | b
+        """,
+    ),
+    "another recipient's day is not ann's": (
+        (2, 2),
+        """
+        2025-01-06 09:00 delivery bob@example.org | a
+        2025-01-08 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-06 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | b
+        """,
+    ),
+    "where the name is a list's, its messages tell retries, too": (
+        (4, 4),
+        "\n".join(
+            f"2025-01-{day:02} 09:00 bounce {ANN} #news 552 5.2.2 Mailbox full | {message}"
+            for message, day in [("a", 1), ("b", 8), ("c", 15), ("d", 22), ("d", 23), ("d", 24)]
+        ),
+    ),
+    "what could not be read tells of no day": (
+        (1, 1),
+        """
+        2025-01-01 09:00 unreadable ann@example.org | a
+        2025-01-07 09:00 bounce ann@example.org 552 5.2.2 Mailbox full | a
+        2025-01-07 09:30 bounce ann@example.org 552 5.2.2 Mailbox full | b
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize(("counts", "text"), MESSAGES.values(), ids=MESSAGES)
+def test_an_unnamed_mailing_is_the_day_of_the_send(counts: tuple[int, int], text: str) -> None:
+    lines, ids = zip(*(line.split(" | ") for line in text.strip().splitlines()), strict=True)
+    frame = bounces("\n".join(lines)).with_columns(message_id=pl.Series(ids))
+    for whole in (frame, frame.lazy()):
+        found = offenders(whole, at_least=1).filter(pl.col("recipient") == ANN)
+        assert (found["mailings_bounced"].sum(), found["mailings"].sum() or counts[1]) == counts
+
+
 def test_without_mailing_and_time_messages_are_told_apart() -> None:
     frame = bounces("- - bounce ann@example.org 550 5.1.1 User unknown")
     twice = pl.concat([frame.with_columns(message_id=pl.lit(i)) for i in ("<1@x>", "<2@x>")])
@@ -241,6 +315,36 @@ def test_the_row_says_when_and_why() -> None:
     assert found["top_category"] == "unknown_user"
     assert found["categories"] == "unknown_user 3, blocklisted 1"
     assert found["domain"] == "example.org"
+
+
+def test_a_mailing_fails_when_it_first_bounces() -> None:
+    found = of_one(
+        bounces(f"""
+            2025-01-07 09:00 bounce {ANN} #jan 554 5.7.1 blocked using zen.spamhaus.org
+            2025-01-08 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+            2025-01-10 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+            2025-01-09 09:00 deferral {ANN} #extra 451 4.3.0 Try again later
+        """)
+    )
+    assert found["first_bounce"] == at("2025-01-07 09:00")
+    assert found["first_failure"] == at("2025-01-08 09:00")
+    assert found["last_bounce"] == at("2025-01-10 09:00")
+    assert found["sends_after_first_failure"] == 1
+
+
+def test_who_took_mail_between_two_retries_fails_since_the_later() -> None:
+    found = of_one(
+        bounces(f"""
+            2025-01-07 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+            2025-01-08 09:00 delivery {ANN} #extra
+            2025-01-09 09:00 bounce {ANN} #jan 550 5.1.1 User unknown
+        """)
+    )
+    assert (found["first_bounce"], found["first_failure"]) == (
+        at("2025-01-07 09:00"),
+        at("2025-01-09 09:00"),
+    )
+    assert found["sends_after_first_failure"] == 0
 
 
 def test_the_worst_come_first_and_one_bounce_is_no_habit() -> None:

@@ -101,6 +101,30 @@ def test_the_changes_since_the_last_list_are_told(service: str, tmp_path: Path) 
     }
 
 
+def test_an_unchanged_list_has_no_changes_whatever_is_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "remove.csv"
+    odd = ["not an address", "=1+1", "'quoted", "a,b", "two\nlines", ""]
+    write_suppressions(only("ann@example.org", *odd), file)
+    change = write_suppressions(only("ann@example.org", *odd), file, previous=file)
+    assert set(change["change"]) == {"kept"}
+    assert change.height == len(odd) + 1
+
+
+@every_service
+def test_the_case_of_an_address_is_no_change(service: str, tmp_path: Path) -> None:
+    last, now = tmp_path / "last.csv", tmp_path / "now.csv"
+    write_suppressions(only("Ann@Example.org", "Bob@example.org"), last, service)
+    change = write_suppressions(only("ann@example.org"), now, service, previous=last)
+    assert dict(change.iter_rows()) == {"ann@example.org": "kept", "Bob@example.org": "withdrawn"}
+
+
+def test_a_lazy_frame_of_decisions_will_do(tmp_path: Path) -> None:
+    write_suppressions(DECISIONS, tmp_path / "eager.csv")
+    change = write_suppressions(DECISIONS.lazy(), tmp_path / "lazy.csv")
+    assert change["recipient"].to_list() == ["ann@example.org", "bob@example.org"]
+    assert (tmp_path / "lazy.csv").read_bytes() == (tmp_path / "eager.csv").read_bytes()
+
+
 @every_service
 def test_a_list_of_nobody_is_a_list(service: str, tmp_path: Path) -> None:
     nobody, now = tmp_path / "nobody.csv", tmp_path / "now.csv"
@@ -136,6 +160,21 @@ def test_a_place_that_cannot_be_written_to_is_named(path: str, words: str, tmp_p
     with pytest.raises(BouncekitError, match=words):
         write_suppressions(DECISIONS, tmp_path / path)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("folder", ["remove-1.csv", "remove-2.csv", "remove.csv.manifest.json"])
+def test_a_folder_in_the_place_of_one_file_leaves_all_as_they_were(
+    folder: str, tmp_path: Path
+) -> None:
+    names = ["remove-1.csv", "remove-2.csv", "remove.csv.manifest.json"]
+    for name in names:
+        (tmp_path / name).write_text("old")
+    (tmp_path / folder).unlink()
+    (tmp_path / folder).mkdir()
+    with pytest.raises(BouncekitError, match=f"{folder}: cannot be written .*; nothing was chang"):
+        write_suppressions(numbered(100_001), tmp_path / "remove.csv", "ses")
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert {path.read_text() for path in tmp_path.iterdir() if path.is_file()} == {"old"}
 
 
 def test_an_unknown_service_is_named(tmp_path: Path) -> None:
