@@ -83,11 +83,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what draws only when it is asked for: Altair takes longer to load than all the rest."""
+    """Load what few ask for when they do: Altair alone takes longer to load than all the rest."""
     import importlib
 
     if name == "charts":
         return importlib.import_module("bouncekit.charts")
     if name == "use_theme":
         return importlib.import_module("bouncekit.theme").use_theme
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("bouncekit")
     raise AttributeError(f"module 'bouncekit' has no attribute '{name}'")

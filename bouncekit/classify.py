@@ -21,7 +21,7 @@ from bouncekit.batches import (
     rest,
     where,
 )
-from bouncekit.conform import conformed
+from bouncekit.conform import check_frame, conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.rules import Rules
 from bouncekit.schema import (
@@ -120,7 +120,9 @@ def classify(
     Fills `reply_code` (Int16), `enhanced_code` and `sending_ip` (String: the one that a reply of
     the sender's fault names) from the text where they are null, and
     adds the columns of `schema.CLASSIFICATION`. Rows that are no failure (deliveries, opens) get a
-    null category and fault none. Other columns pass through; nothing is collected.
+    null category and fault none. Other columns pass through; nothing is collected. `conflict` is
+    true where an exact code blames the recipient and the text does not, or the other way round: a
+    bare 550, 552 or 554 is no exact code, and 4yz against 5yz is no conflict.
 
     `rules` names a TOML file of the user's own phrases in the shape of rules/phrases.toml; they
     win over the built-in ones. `portable` makes a plan of Polars' own expressions alone, which can
@@ -140,6 +142,7 @@ def classify_by(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame: ...
 def classify_by(frame: pl.LazyFrame, rules: Rules) -> pl.LazyFrame: ...
 def classify_by(frame: pl.DataFrame | pl.LazyFrame, rules: Rules) -> pl.DataFrame | pl.LazyFrame:
     """Do what `classify` does by rules that were read before."""
+    check_frame(frame)
     lazy = frame.lazy()
     columns = lazy.collect_schema().names()
     if "reply" not in columns:

@@ -22,7 +22,7 @@ LONGEST_END = 1_000
 # is none of these (`mx.example:587`), nor is a number of seconds or bytes. qmail logs write `_`
 # for a blank.
 _BEFORE_CODE = (
-    r"(?:^|[\n\r;#(>\[\]\"'|*（：]|\\n|:[\s_]|[\s_]:|[.!]\s|[245]\.[0-9]\.[0-9]{1,3}\s"
+    r"(?:^|[\n\r;#(>\[\]\"'|*（：]|\\n|:[\s_]|[\s_]:|[a-z]{4}[.!]\s|[245]\.[0-9]\.[0-9]{1,3}\s"
     r"|(?:(?-u:\b)|_)(?:errors?|code|said|says|replied|reply|returned|status|reason|with|server|smtp"
     r"|response|fehler|erreur)(?-u:\b))"
     r"[\s\-–—(:;#\"'<=_]*"

@@ -219,6 +219,11 @@ PROVIDERS: list[tuple[str, dict[str, str], str | None]] = [
     ("550 no", {"recipient": "ann.gmail.com"}, None),
     ("550 no", {"remote_mta": "mxa-1.gslb.pphosted.com", "recipient": "a@gmail.com"}, "Proofpoint"),
     ("550 no", {}, None),
+    # whom a reply speaks of does not speak
+    ("550 <news@gmail.com>: Sender address rejected", {"recipient": "ann@example.org"}, None),
+    ("554 SPF fail: yahoo.com does not allow it", {"remote_mta": "mx.example.org"}, None),
+    ("550 no, https://support.google.com/mail/?p=x", {"recipient": "ann@example.org"}, "Gmail"),
+    ("554 no, see https://ipcheck.proofpoint.com/", {"remote_mta": "mx.example.org"}, "Proofpoint"),
 ]
 
 

@@ -24,6 +24,7 @@ COUNTED_TWICE = FRAME.with_columns(events=pl.lit(1))
 ODD_TRUTH = pl.DataFrame({"recipient": ["ann@example.org"], "state": ["gone"]})
 MISTAKES: dict[str, tuple[Callable[[Any], object], Any, str]] = {
     "unclassified": (unclassified, RAW, "not classified yet; call bk.classify"),
+    "one reply": (classify, "550 5.1.1 unknown", "given is of type str"),
     "a list of rows": (decide, [1], "Wanted is a Polars frame, given is of type list"),
     "a path": (alerts, "export.csv", "of type str; bk.read() makes one of an export"),
     "none": (distribution, None, "of type NoneType"),

@@ -54,6 +54,11 @@ CODES: list[tuple[str | None, int | None, str | None]] = [
     ("Delivery failed with a 450 error after trying for 5 days", 450, None),
     ("The server answered 550 5.1.1 and closed", 550, "5.1.1"),
     ("Got 550 letters from the server", None, None),
+    ("It could not be delivered. 550 user unknown", 550, None),
+    ("Delivery failed! 552 mailbox full", 552, None),
+    ("SMTP 550 no", 550, None),
+    ("[550] 5.1.1 no", 550, "5.1.1"),
+    ("5.1.1 550 user unknown", 550, "5.1.1"),
     # transcripts: the failure is what matters
     ("220 mx ESMTP\n250 2.1.0 Ok\n550 5.1.1 unknown\n221 Bye", 550, "5.1.1"),
     (">>> RCPT To:<ann@example.org>\n<<< 550 5.1.1 unknown", 550, "5.1.1"),
@@ -216,6 +221,36 @@ def test_a_giant_text_costs_no_more_than_its_first_lines(run: str) -> None:
     assert code == 550
     assert left.startswith(" user unknown ")
     assert len(left) < 4_100
+
+
+def test_the_end_of_a_long_text_is_read_too() -> None:
+    headers = "Received: from mx.example.org by mx.example.net with ESMTP\n" * 100
+    text = f"Diagnostic information:\n{headers}The server said: '550 5.1.1 user unknown'"
+    assert (read(reply_code, text), read(enhanced_code, text)) == (550, "5.1.1")
+    assert "user unknown" in str(read(words, text))
+
+
+TAGGED = [
+    "550 mailbox<br />full",
+    "552 <b>mailbox</b> is <b>full</b>",
+    "<td>552</td><td>mailbox</td><td>full</td>",
+    '550 <font color="red">mailbox</font><br>full',
+    "550-mailbox&#10;is&#x20;full",
+]
+
+
+@pytest.mark.parametrize("text", TAGGED)
+def test_tags_part_words_and_say_nothing(text: str) -> None:
+    assert read(words, text) == " mailbox full "
+
+
+@pytest.mark.parametrize("mark", ["&#39;", "&#039;", "&#x27;", "&rsquo;", "&#8217;", "&apos;"])
+def test_an_apostrophe_is_one_however_it_is_written(mark: str) -> None:
+    assert read(words, f"550 host couldn{mark}t be found") == read(words, "host couldn't be found")
+
+
+def test_an_address_in_brackets_is_no_tag() -> None:
+    assert read(wording, "550 <b@example.org>, <a href='x'>unknown</a>") == "550 <~>,  unknown "
 
 
 WORDINGS = [
