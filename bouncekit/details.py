@@ -8,7 +8,7 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.batches import Reader, by_value, only
-from bouncekit.reply import LONGEST_TEXT
+from bouncekit.reply import LONGEST_TEXT, folded
 from bouncekit.schema import Listed
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -122,7 +122,7 @@ _QUOTA = (
 ).replace(r"\b", r"(?-u:\b)")
 _MAY_LIMIT = (
     r"[Ss]ize|SIZE|[Ll]imit|LIMIT|[Mm]ax|MAX|[Ll]arg|LARG|[Bb]igger|[Gg]reater|rößer?|roesse|aille"
-    r"|[Mm]áxim|[Mm]axim|amaño|[Mm]assim|аксим|азмер|dépasse|превыша|[Ee]xceeds |[0-9] ?MB"
+    r"|[Mm]áxim|[Mm]axim|amaño|[Mm]assim|аксим|азмер|dépasse|превыша|[Ee]xceeds\s|[0-9] ?MB"
 )
 
 
@@ -141,7 +141,7 @@ def size_limit(reply: pl.Expr) -> pl.Expr:
 
 
 def _stated_limit(text: pl.Expr) -> pl.Expr:
-    text = text.str.replace_all(_QUOTA, " ")
+    text = folded(text).str.replace_all(_QUOTA, " ")
     # What three digits follow is a mark of thousands, whatever the language.
     stated = text.str.extract(_SIZE_LIMIT).str.replace_all(r"[.,']([0-9]{3})", "$1")
     number = stated.str.extract(r"([0-9]+(?:[.,][0-9]+)?)").str.replace(",", ".", literal=True)
@@ -194,7 +194,7 @@ def _says(wording: str, reply: pl.Expr, name: pl.Expr, also: str) -> pl.Expr:
     of_several = [
         name for name, entry in knowledge.blocklists().items() if also in entry.get("also", [])
     ]
-    text = pl.when(name.is_in(of_several)).then(_bounded(reply))
+    text = pl.when(name.is_in(of_several)).then(folded(_bounded(reply)))
     return text.str.extract(f"({wording})").is_not_null()
 
 

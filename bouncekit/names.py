@@ -9,6 +9,7 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.batches import by_batch, is_portable, only
+from bouncekit.reply import folded
 
 # What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
 _EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
@@ -61,6 +62,15 @@ class Names:
         return pl.lit(named).implode().list.get(place)
 
 
+@dataclass(frozen=True)
+class Lists(Names):
+    """Names of blocklists: texts break lines and double blanks inside of them."""
+
+    def named(self, text: pl.Expr) -> pl.Expr:
+        """Give the list that the text names."""
+        return super().named(folded(text))
+
+
 @cache
 def providers() -> Names:
     """Give the mailbox providers and mail filters of rules/providers.toml."""
@@ -68,6 +78,6 @@ def providers() -> Names:
 
 
 @cache
-def blocklists() -> Names:
+def blocklists() -> Lists:
     """Give the blocklists of rules/blocklists.toml."""
-    return Names({name: about["words"] for name, about in knowledge.blocklists().items()})
+    return Lists({name: about["words"] for name, about in knowledge.blocklists().items()})

@@ -377,6 +377,25 @@ def template(reply: pl.Expr) -> pl.Expr:
     )
 
 
+# Exports make one line of several, and lines repeat their codes (RFC 5321 §4.2.1).
+_CODE_AGAIN = r"[245][0-9]{2}"
+_ENHANCED_AGAIN = r"[245]\.[0-9]\.[0-9]{1,3}(?:[ -]|$)"
+_FOLDED = (
+    rf"\s*(?:\n|\\n)\s*(?:{_CODE_AGAIN}(?:[ -]|$)(?:{_ENHANCED_AGAIN})?)?\s*"
+    rf"|\s+{_CODE_AGAIN}(?:-(?:{_ENHANCED_AGAIN})?| {_ENHANCED_AGAIN})\s*"
+    r"|\s{2,}|[^\S ]"
+)
+
+
+def folded(text: pl.Expr) -> pl.Expr:
+    """Give the text in one line, single blanks between its words, without codes said again.
+
+    >>> pl.select(folded(pl.lit("550-listed  in\\r\\n550 Spamhaus"))).item()
+    '550-listed in Spamhaus'
+    """
+    return text.str.replace_all(_FOLDED, " ")
+
+
 # "at 10:30:00" is a time of day, "in 00:05:00" a delay.
 _ASKING = (
     r"try again|retry|come back|wait|greylist|graylist|blocked|reconnect|resend|versuch|essayer"
@@ -390,7 +409,7 @@ _DELAY = (
     rf"(?:{_ASKING})[^0-9~]{{0,40}}?"
     rf"(?:{_CLOCK}|([0-9]{{1,6}})\s?{_UNIT}(?:\s(?:and\s)?([0-9]{{1,2}})\s?secs?[a-z]*)?)"
 )
-_MAY_BE_DELAY = r"[0-9]\s?[smhdt]|[0-9]:[0-9]"
+_MAY_BE_DELAY = r"[0-9]\s*[smhdt]|[0-9]:[0-9]"
 _SECONDS_PER = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "t": 86_400}
 
 
@@ -406,7 +425,7 @@ def retry_after(reply: pl.Expr) -> pl.Expr:
 def retry_after_of(text: pl.Expr) -> pl.Expr:
     """Do what `retry_after` does with a `wording`."""
     asks = text.str.contains(_ASKING) & text.str.contains(_MAY_BE_DELAY)
-    said = pl.when(asks).then(text).str.extract_groups(_DELAY)
+    said = folded(pl.when(asks).then(text)).str.extract_groups(_DELAY)
     hours, minutes, seconds, number, more = (
         pl.field(group).cast(pl.Int64) for group in ("1", "2", "3", "4", "6")
     )

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bouncekit import names
+from bouncekit.batches import portably
 from bouncekit.details import blocklists, listed, named_ip, size_limit
 from bouncekit.rules import providers
 from bouncekit.schema import Listed
@@ -92,6 +94,10 @@ SIZES: list[tuple[str | None, int | None]] = [
     ("552 taille maximale 10 Mo", 10 * 1024**2),
     ("552 supera el tamaño máximo de 10 MB", 10 * 1024**2),
     ("552 Сообщение превышает 10 МБ", 10 * 1024**2),
+    # blanks and lines
+    ("552 message  exceeds\u00a0size \t limit 10485760", 10_485_760),
+    ("552-5.3.4 Message exceeds size limit\r\n552 5.3.4 10485760", 10_485_760),
+    ("552-your message is larger 552 5.3.4 than 25 MB", 25 * 1024**2),
     # near misses: the message's own size, a mailbox, a rate, a count
     ("552 Message size (18 MB) too large", None),
     ("552 Mailbox size limit 104857600 exceeded", None),
@@ -111,6 +117,26 @@ def test_the_size_limit_is_read_in_bytes(reply: str | None, size: int | None) ->
     assert pl.select(size_limit(pl.lit(reply, pl.String))).item() == size
 
 
+NAMED: list[tuple[str | None, str | None]] = [
+    ("550 blocked using zen.spamhaus.org", "Spamhaus ZEN"),
+    ("550 listed by Spamhaus  PBL", "Spamhaus PBL"),
+    ("550 listed by Spamhaus\u00a0PBL", "Spamhaus PBL"),
+    ("550-listed in Spamhaus\n550-PBL\n550 goodbye", "Spamhaus PBL"),
+    ("550-5.7.1 listed in Spamhaus\r\n550 5.7.1 PBL", "Spamhaus PBL"),
+    ("550-5.7.1 listed in Spamhaus 550 5.7.1 PBL", "Spamhaus PBL"),
+    (r"550-5.7.1 listed in Spamhaus\n550-5.7.1 PBL", "Spamhaus PBL"),
+    ("550 listed", None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("reply", "name"), NAMED)
+def test_the_blocklist_is_named(reply: str | None, name: str | None) -> None:
+    assert pl.select(names.blocklists().named(pl.lit(reply, pl.String))).item() == name
+    with portably(wanted=True):
+        assert pl.select(names.blocklists().named(pl.lit(reply, pl.String))).item() == name
+
+
 LISTED: list[tuple[str | None, str | None, str | None]] = [
     ("550 blocked using zen.spamhaus.org", "Spamhaus ZEN", "ip"),
     ("550 Client host [mail.example.com] blocked using dbl.spamhaus.org", "Spamhaus DBL", "domain"),
@@ -121,6 +147,8 @@ LISTED: list[tuple[str | None, str | None, str | None]] = [
     ("550 message contains a URL listed by Spamhaus", "Spamhaus", "url"),
     ("550 blocked by Spamhaus; follow the link below", "Spamhaus", "ip"),
     ("550 the domain is listed at SpamCop", "SpamCop", "ip"),
+    ("550 MailFrom  domain\tis\u00a0 listed in Spamhaus", "Spamhaus", "domain"),
+    ("550-The sender domain is\r\n550 listed by Spamhaus", "Spamhaus", "domain"),
     ("550 listed", None, None),
     (None, "SpamCop", "ip"),
     ("550 listed", "no such list", None),
