@@ -98,7 +98,11 @@ _NUMBER = r"[1-9][0-9]{0,11}(?:[.,'][0-9]{1,3}){0,3}"
 _UNIT = (
     r"(?:\s?-?(?:bytes?|octets?|(?:kilo|mega|giga)bytes?|[kmg]i?b(?:ytes?)?|[kmg]o?)\b|\s?[кмг]б)"
 )
+_SIZED = f"{_NUMBER}{_UNIT}"
 _BYTES = r"[1-9][0-9]{3,11}(?:[^0-9a-z.,]|[.,]?(?:\s|$))"
+# Without a unit, and further from the words for it, a number may count messages, unless it is large
+# or stands alone.
+_BARE = r"(?:[1-9][0-9]{6,11}(?:[^0-9a-z.,]|[.,]?(?:\s|$))|[1-9][0-9]{3,11}(?:[)\]>]|[.,;]?$))"
 _BYTES_PER = {"k": 1024, "к": 1024, "m": 1024**2, "м": 1024**2, "g": 1024**3, "г": 1024**3}
 _SIZE = r"(?:size|length|größe|groesse|taille|tamaño|dimensione|rozmiar|размер)"
 _MOST = (
@@ -107,13 +111,21 @@ _MOST = (
     r"|(?:larger|bigger|greater|more) than|größer als|supérieure? à|superior a|plus de"
     r"|exceed(?:s|ed|ing)?|überschreitet|dépasse|supera|превышает)"
 )
+_ABOUT_MOST = (
+    r"(?:[ _-](?:the|our|a|is|of|to|in|message|mail|size|limit|max|maximum|value|allowed|permitted"
+    r"|configured|server|set))"
+)
+# "30 MB > 25 MB": the size, and what it should not exceed.
+_OVER = rf"(?:{_SIZED}|[1-9][0-9]{{3,11}}) ?>=? ?"
 _SIZE_LIMIT = (
     # the words for size and limit right before a number, so that it needs no unit
-    rf"(?i)((?:\b|_)(?:{_SIZE}[- ]?limit"
+    rf"(?i)(?:(?:\b|_)(?:{_SIZE}[- ]?limit"
     rf"|(?:limit|max(?:imum)?)[a-z_]*\.?(?:[ _-][a-z]+){{0,2}}[ _-]?{_SIZE})"
-    rf"(?: allowed| permitted)?(?: of| is| to)?[\s:=(\[>]*(?:{_NUMBER}{_UNIT}|{_BYTES})"
-    rf"|(?:^|[^a-z]){_MOST}[^0-9.;!?\n]{{0,40}}{_NUMBER}{_UNIT}"
-    rf"|\b{_NUMBER}{_UNIT} (?:is the )?(?:(?:message|file|size|attachment) )*(?:limit|max))"
+    rf"(?: allowed| permitted)?(?: of| is| to)?[\s:=(\[>]*(?:{_SIZED}|{_BYTES})"
+    rf"|(?:^|[^a-z]){_MOST}[^0-9.;!?]{{0,40}}(?:{_OVER})?{_SIZED}"
+    rf"|(?:^|[^a-z]){_MOST}{_ABOUT_MOST}{{0,4}}[\s:=(\[]*(?:{_OVER})?{_BARE}"
+    rf"|(?:^|[\s(:=]){_OVER}(?:{_SIZED}|{_BYTES})"
+    rf"|\b{_SIZED} (?:is the )?(?:(?:message|file|size|attachment) )*(?:limit|max))"
 ).replace(r"\b", r"(?-u:\b)")
 # What a mailbox may hold is no limit for a message.
 _QUOTA = (
@@ -123,6 +135,7 @@ _QUOTA = (
 _MAY_LIMIT = (
     r"[Ss]ize|SIZE|[Ll]imit|LIMIT|[Mm]ax|MAX|[Ll]arg|LARG|[Bb]igger|[Gg]reater|rößer?|roesse|aille"
     r"|[Mm]áxim|[Mm]axim|amaño|[Mm]assim|аксим|азмер|dépasse|превыша|[Ee]xceeds\s|[0-9] ?MB"
+    r"|[0-9] ?(?:[KMGkmg]i?[Bb]?|bytes)? ?>=? ?[0-9]"
 )
 
 
@@ -141,11 +154,19 @@ def size_limit(reply: pl.Expr) -> pl.Expr:
 
 
 def _stated_limit(text: pl.Expr) -> pl.Expr:
-    text = folded(text).str.replace_all(_QUOTA, " ")
+    stated = folded(text).str.replace_all(_QUOTA, " ").str.extract_all(_SIZE_LIMIT)
+    # The size of a message that was too large may be taken for a limit: it is never the least.
+    return stated.list.eval(_in_bytes(pl.element())).list.min()
+
+
+def _in_bytes(stated: pl.Expr) -> pl.Expr:
+    """Give the last number of a text, which is a size."""
     # What three digits follow is a mark of thousands, whatever the language.
-    stated = text.str.extract(_SIZE_LIMIT).str.replace_all(r"[.,']([0-9]{3})", "$1")
-    number = stated.str.extract(r"([0-9]+(?:[.,][0-9]+)?)").str.replace(",", ".", literal=True)
-    unit = stated.str.extract(r"(?i)[0-9]\s?-?([kmgкмг])").str.to_lowercase()
+    plain = stated.str.replace_all(r"[.,']([0-9]{3})", "$1")
+    number = plain.str.extract(r"([0-9]+(?:[.,][0-9]+)?)[^0-9]*$").str.replace(
+        ",", ".", literal=True
+    )
+    unit = plain.str.extract(r"(?i)[0-9]\s?-?([kmgкмг])[^0-9]*$").str.to_lowercase()
     size = number.cast(pl.Float64) * by_value(unit, _BYTES_PER).fill_null(1)
     return size.cast(pl.Int64, strict=False)
 
