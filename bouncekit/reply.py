@@ -467,7 +467,7 @@ _MAY_ASK = (
 )
 _MAY_BE_DELAY = (
     r"[0-9]\s*[smhdwtjguoчмснд秒分小时時天日周]|[0-9]:[0-9]|after ?[:=]"
-    "|second|minut|hour|heure|stunde|ora|uur"
+    "|second|minute|hour|heure|stunde|hora| ora| uur"
 )
 
 
@@ -488,7 +488,8 @@ def retry_after_of(text: pl.Expr) -> pl.Expr:
         .str.replace_many(_NUMBERS, leftmost=True)
         .str.replace_all(_ARTICLE, "$1 1 $2")
         .str.replace_all(_NO_DELAY, " . ")
-        .str.extract(f"({_DELAY})")
+        .str.extract_all(_DELAY)
+        .list.first()
         .str.replace(r"([0-9]+):([0-9]+):([0-9]+)", "${1}h${2}m${3}s")
         .str.replace(r"([:=] ?[0-9]+)[^0-9a-z]*$", "${1}s")
         .str.replace_all(",([0-9]{3})", "$1")
