@@ -182,19 +182,24 @@ _SAYS_LISTED = {
             r"(?: an?| the)?(?: [a-z]+){0,2} (?:ur[li]|link|hyperlink|web ?site)"
         ),
         "domain": (
-            r"/query/domain/|\brhsbl\b|\b(?:sender address|helo command) \["
+            r"/query/domain/|\brhsbl\b|\b(?:sender address|helo command) \[|\bhelo name\b"
             r"|\bdomain[a-z]*(?: \S+){0,4}? (?:listed|blocked|blacklisted|found|auf|on )"
             r"|\b(?:listed|blocked|blacklisted|banned) (?:sender )?domain|\bdomain reputation"
+        ),
+        # Only a list that is not known is asked for it: lists of several kinds hold addresses.
+        "ip": (
+            r"\bclient (?:host|address)|\b(?:your|sending|connecting) (?:host|server)"
+            rf"|\bip\b|\bconnection\b|{_IP}"
         ),
     }.items()
 }
 
 
 def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
-    """Give what the named blocklist lists, as Enum(ip, domain, url); null where none is named.
+    """Give what the named blocklist lists, as Enum(ip, domain, url); null where nothing tells.
 
-    `blocklist` is a name of `blocklists()`. The kind of list decides; of a list that holds several
-    kinds, the wording of the reply.
+    `blocklist` is a name of `blocklists()`, or of a list that is not among them. The kind of list
+    decides; of a list that holds several kinds, or is not known, the wording of the reply.
 
     >>> frame = pl.DataFrame({"reply": ["550 The sender domain is listed by Spamhaus"]})
     >>> frame.select(listed(pl.col("reply"), pl.lit("Spamhaus"))).item()
@@ -212,10 +217,10 @@ def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
 
 def _says(wording: str, reply: pl.Expr, name: pl.Expr, also: str) -> pl.Expr:
     """Tell whether the reply says what lists of several kinds hold, among others."""
-    of_several = [
-        name for name, entry in knowledge.blocklists().items() if also in entry.get("also", [])
+    decided = [
+        name for name, entry in knowledge.blocklists().items() if also not in entry.get("also", [])
     ]
-    text = pl.when(name.is_in(of_several)).then(folded(_bounded(reply)))
+    text = pl.when(~name.is_in(decided)).then(folded(_bounded(reply)))
     return text.str.extract(f"({wording})").is_not_null()
 
 
@@ -223,8 +228,8 @@ def blocklists() -> pl.DataFrame:
     """Give the public blocklists that replies name, the most specific first.
 
     Columns: blocklist (String), lists (Enum: ip, domain or url), removal (String: the page to ask
-    for removal; null for a list that has ended), ended (Date), words (List(String): by which
-    replies name it).
+    for removal; null for a list that has ended or whose page is not known), ended (Date), words
+    (List(String): by which replies name it). Replies name others, too, by their hosts.
 
     >>> blocklists().filter(blocklist="SpamCop")["removal"].item()
     'https://www.spamcop.net/bl.shtml'

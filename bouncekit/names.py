@@ -8,11 +8,27 @@ from functools import cache, cached_property
 import polars as pl
 
 from bouncekit import rules as knowledge
-from bouncekit.batches import by_batch, is_portable, only
+from bouncekit.batches import by_batch, is_portable, only, rest
 from bouncekit.reply import folded
 
 # What may stand before the first letter of a name: "gmail" is no part of "bigmail.example".
 _EDGES = tuple(" .@/[(<-=:;,'\"_\n\t")
+
+_HOST = r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*[a-z]"
+# What ends a host that is no page (`/`), no local part (`@`) and no longer name.
+_AFTER_HOST = r"(?:[^a-z0-9_.@/:-]|[.:]?(?:[^a-z0-9_.@/:-]|$))"
+# A host of any name behind words for being listed, one that is called a list behind others, too.
+# Before it may stand the address that was looked up, its octets reversed (RFC 5782 §2.1).
+_LIST_HOST = (
+    r"(?:(?:(?:blocked|rejected|refused) using|(?:black|block)?[ -]?list(?:ed)? (?:in|at|on|by)"
+    r"|\bfound (?:in|on)|\brejected by (?:the )?(?:dnsbl|rbl))(?: the)?"
+    r"(?: (?:dnsbl|rbl|rhsbl|list|blacklist|blocklist|database))?[ :=\[(<\"']{1,3}"
+    rf"(?:(?:[0-9]{{1,3}}\.){{4}})?({_HOST})"
+    r"|(?:^|[ =\[(<\"'])((?:[a-z0-9_-]+\.)*(?:[a-z0-9]+-)?"
+    rf"(?:bl|rbl|dnsbl|rhsbl|blocklist|blacklist)[0-9]*(?:-[a-z0-9]+)?\.{_HOST})"
+    rf"){_AFTER_HOST}"
+).replace(r"\b", r"(?-u:\b)")
+_PAGE = "www."
 
 
 @dataclass(frozen=True)
@@ -64,11 +80,19 @@ class Names:
 
 @dataclass(frozen=True)
 class Lists(Names):
-    """Names of blocklists: texts break lines and double blanks inside of them."""
+    """Names of blocklists; one that is not among them is called by its host."""
 
     def named(self, text: pl.Expr) -> pl.Expr:
         """Give the list that the text names."""
-        return super().named(folded(text))
+        line = folded(text)  # texts break lines and double blanks inside of names
+        return rest(super().named(line), [line], _host_of_list, pl.String())
+
+
+def _host_of_list(text: pl.Expr) -> pl.Expr:
+    """Give the host that a text says to be a list."""
+    found = text.str.to_lowercase().str.extract_groups(_LIST_HOST)
+    host = pl.coalesce(found.struct.field("1"), found.struct.field("2"))
+    return pl.when(~host.str.starts_with(_PAGE)).then(host)
 
 
 @cache
