@@ -29,6 +29,13 @@ _LIST_HOST = (
     rf"){_AFTER_HOST}"
 ).replace(r"\b", r"(?-u:\b)")
 _PAGE = "www."
+# Spamhaus' lists (CBL is part of XBL since 2021) without its name, where something is listed.
+_OF_SPAMHAUS = r"(zen|sbl|xbl|pbl|css|dbl|cbl)"
+_BARE_NAME = (
+    rf"(\b(?:(?:black|block)?[ -]?listed (?:in|at|on|by)|(?:rbl|dnsbl)[: ])(?: the)? ?\(?)"
+    rf"{_OF_SPAMHAUS}(?:-[a-z]+)?([^a-z0-9.-]|\.?(?:[^a-z0-9.-]|$))"
+).replace(r"\b", r"(?-u:\b)")
+_LISTED_NAME = rf"(^|[^a-z0-9.-]){_OF_SPAMHAUS} (listed|listing)"
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,19 @@ class Lists(Names):
 
     def named(self, text: pl.Expr) -> pl.Expr:
         """Give the list that the text names."""
-        line = folded(text)  # texts break lines and double blanks inside of names
+        # texts break lines and double blanks inside of names
+        line = (
+            folded(text)
+            .str.to_lowercase()
+            .str.replace_all(_BARE_NAME, "${1}spamhaus $2$3")
+            .str.replace_all(_LISTED_NAME, "${1}spamhaus $2 $3")
+        )
         return rest(super().named(line), [line], _host_of_list, pl.String())
 
 
 def _host_of_list(text: pl.Expr) -> pl.Expr:
     """Give the host that a text says to be a list."""
-    found = text.str.to_lowercase().str.extract_groups(_LIST_HOST)
+    found = text.str.extract_groups(_LIST_HOST)
     host = pl.coalesce(found.struct.field("1"), found.struct.field("2"))
     return pl.when(~host.str.starts_with(_PAGE)).then(host)
 
