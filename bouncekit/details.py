@@ -37,7 +37,9 @@ _BEFORE_IP = (
     r"(?: the| your| der| la)?(?: host| server| ip| address| adresse)*"
     r"|\b(?:blocked|rejected|listed|blacklisted|blocklisted|banned|denied|deferred|throttled"
     r"|greylisted|include|includes|designate|designates|comcast|you|hi)"
-    r"|\bserver sending your mail|\bhostname"
+    r"|\bserver sending your mail|\bhostname|\breputation(?: of| for)?"
+    # the list between them: "listed with code 127.0.0.4 in bl.example.org: 192.0.2.7"
+    r"|\blisted(?:\s+[a-z]+){0,4}\s+(?:in|at|on)|\b(?:database|(?:black|block)list|rbl|dnsbl)"
     # a page to look the address up, not a page on the host of that address
     r"|https?://[^\s/]+/\S*[=/:])"
 )
@@ -63,7 +65,7 @@ _OF_OTHERS = (
     rf"(?: [a-z]+){{0,2}} (?:from|for)(?: [a-z]+){{0,3}} (?:{_HOST} ?)?\[?{_IP}"
     rf"|\b(?:remote|destination|receiving|target)(?: [a-z]+){{0,3}}[ :=\[(]+{_IP}"
     rf"|\b{_IP}\]?(?::[0-9]+)? is (?:not (?:accept|avail|reach|respond)|unreach|unavail|down)"
-    r"|(?:^|\n)received: [^\n]*|\b127\.[0-9]+\.[0-9]+\.[0-9]+"
+    r"|(?:^|\n)received: [^\n]*|\b127\.[0-9]+\.[0-9]+\.(?:[0-9]+|x\b)"
 ).replace(r"\b", r"(?-u:\b)")
 # A look before the search: an address that does not hang on a host name, as the receiver's does
 # in Postfix's "host mx.example.org[192.0.2.2] said".
@@ -182,7 +184,8 @@ _SAYS_LISTED = {
             r"(?: an?| the)?(?: [a-z]+){0,2} (?:ur[li]|link|hyperlink|web ?site)"
         ),
         "domain": (
-            r"/query/domain/|\brhsbl\b|\b(?:sender address|helo command) \[|\bhelo name\b"
+            r"/query/domain/|[?&](?:query|searchterm)=(?:[a-z0-9_-]+\.)+[a-z]|\brhsbl\b"
+            r"|\b(?:sender address|helo command) \[|\bhelo name\b"
             r"|\bdomain[a-z]*(?: \S+){0,4}? (?:listed|blocked|blacklisted|found|auf|on )"
             r"|\b(?:listed|blocked|blacklisted|banned) (?:sender )?domain|\bdomain reputation"
         ),

@@ -47,6 +47,16 @@ IPS: list[tuple[str | None, str | None]] = [
     # pages to look the address up
     ("550 See https://www.spamhaus.org/query/ip/192.0.2.7", "192.0.2.7"),
     ("550 see https://example.net/help?lang=en&ip=192.0.2.7.", "192.0.2.7"),
+    # behind what is said of it, or where it is listed
+    ("554 listed with return code 127.0.0.4 in zen.spamhaus.org: 192.0.2.7", "192.0.2.7"),
+    ("554 listed, code 127.0.0.x, in bl.example.org: 192.0.2.7", None),
+    ("554 listed with code 127.0.0.x in bl.example.org: 192.0.2.7", "192.0.2.7"),
+    (
+        "host mx.example.org[192.0.2.2] refused to talk: 554 bad reputation 192.0.2.7",
+        "192.0.2.7",
+    ),
+    ("554 found in the SpamRATS database, 192.0.2.7", "192.0.2.7"),
+    ("554 listed by mx.example.org[192.0.2.2] by 2.example.org", None),
     # the receiver's own
     ("host mx.example.org[192.0.2.2] said: 550 No such user", None),
     ("connect to mx.example.org[192.0.2.2]:25: Connection timed out", None),
@@ -203,6 +213,12 @@ LISTED: list[tuple[str | None, str | None, str | None]] = [
     ("550 message contains a URL listed by Spamhaus", "Spamhaus", "url"),
     ("550 blocked by Spamhaus; follow the link below", "Spamhaus", "ip"),
     ("550 the domain is listed at SpamCop", "SpamCop", "ip"),
+    (
+        "550 see https://check.spamhaus.org/results/?query=example.com",
+        "Spamhaus",
+        "domain",
+    ),
+    ("550 see https://check.spamhaus.org/results/?query=192.0.2.7", "Spamhaus", "ip"),
     ("550 MailFrom  domain\tis\u00a0 listed in Spamhaus", "Spamhaus", "domain"),
     ("550-The sender domain is\r\n550 listed by Spamhaus", "Spamhaus", "domain"),
     ("550 listed", None, None),
