@@ -223,7 +223,7 @@ def _says(wording: str, reply: pl.Expr, name: pl.Expr, also: str) -> pl.Expr:
     decided = [
         name for name, entry in knowledge.blocklists().items() if also not in entry.get("also", [])
     ]
-    text = pl.when(~name.is_in(decided)).then(folded(_bounded(reply)))
+    text = folded(pl.when(~name.is_in(decided)).then(_bounded(reply)))
     return text.str.extract(f"({wording})").is_not_null()
 
 

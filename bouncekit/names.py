@@ -98,6 +98,9 @@ class Lists(Names):
             .str.replace_all(_BARE_NAME, "${1}spamhaus $2$3")
             .str.replace_all(_LISTED_NAME, "${1}spamhaus $2 $3")
         )
+        return only([line], pl.Expr.is_not_null, self._in_line, pl.String())
+
+    def _in_line(self, line: pl.Expr) -> pl.Expr:
         return rest(super().named(line), [line], _host_of_list, pl.String())
 
 
