@@ -19,7 +19,6 @@ from bouncekit.batches import (
     only,
     portably,
     rest,
-    where,
 )
 from bouncekit.conform import check_frame, conformed
 from bouncekit.errors import BouncekitError
@@ -57,9 +56,6 @@ _MEANT_OF_SENDER = {
     "recipient_refused": "sender_refused",
     "unknown_domain": "sender_dns",
 }
-
-# Addresses, and domains that are no more than a name and its ending.
-_SPOKEN_OF = r"(?i)\S*@\S+|(?:^|[\s<(\"'=:])[a-z0-9-]+\.(?:com?\.)?[a-z]{2,4}(?:[\s>)\"',;:]|\.?$)"
 
 # What is read from a text itself, whoever says it of whom.
 _SAID = pl.Struct(
@@ -423,22 +419,8 @@ def _provider() -> pl.Expr:
         each_once(pl.col("remote_mta"), named, pl.String()),
         each_once(domain, lambda d: named(d.str.extract("(@[^@]*)$")), pl.String()),
     )
-    host, address = pl.col("remote_mta").is_not_null(), pl.col("recipient").is_not_null()
-    text = where([_TEXT, host | address], _may_speak_of, _without_the_sender, pl.String())
-    return rest(known, [text], named, pl.String())
-
-
-def _may_speak_of(text: pl.Expr, is_known: pl.Expr) -> pl.Expr:
-    return is_known & text.str.contains(_SPOKEN_OF)
-
-
-def _without_the_sender(text: pl.Expr, _: pl.Expr) -> pl.Expr:
-    """A text without the addresses and domains that it speaks of.
-
-    Where the receiver's are known, and are no provider's, those in its reply are the sender's:
-    `SPF fail: gmail.com does not designate 192.0.2.7`. Hosts and pages (support.google.com) speak.
-    """
-    return text.str.replace_all(_SPOKEN_OF, " ")
+    is_known = pl.col("remote_mta").is_not_null() | pl.col("recipient").is_not_null()
+    return rest(known, [_TEXT, is_known], names.providers().speaking, pl.String())
 
 
 def _blocklist() -> pl.Expr:

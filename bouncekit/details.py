@@ -8,7 +8,7 @@ import polars as pl
 
 from bouncekit import rules as knowledge
 from bouncekit.batches import Reader, by_value, only
-from bouncekit.reply import LONGEST_TEXT
+from bouncekit.reply import LONGEST_TEXT, folded
 from bouncekit.schema import Listed
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -37,7 +37,9 @@ _BEFORE_IP = (
     r"(?: the| your| der| la)?(?: host| server| ip| address| adresse)*"
     r"|\b(?:blocked|rejected|listed|blacklisted|blocklisted|banned|denied|deferred|throttled"
     r"|greylisted|include|includes|designate|designates|comcast|you|hi)"
-    r"|\bserver sending your mail|\bhostname"
+    r"|\bserver sending your mail|\bhostname|\breputation(?: of| for)?"
+    # the list between them: "listed with code 127.0.0.4 in bl.example.org: 192.0.2.7"
+    r"|\blisted(?:\s+[a-z]+){0,4}\s+(?:in|at|on)|\b(?:database|(?:black|block)list|rbl|dnsbl)"
     # a page to look the address up, not a page on the host of that address
     r"|https?://[^\s/]+/\S*[=/:])"
 )
@@ -63,7 +65,7 @@ _OF_OTHERS = (
     rf"(?: [a-z]+){{0,2}} (?:from|for)(?: [a-z]+){{0,3}} (?:{_HOST} ?)?\[?{_IP}"
     rf"|\b(?:remote|destination|receiving|target)(?: [a-z]+){{0,3}}[ :=\[(]+{_IP}"
     rf"|\b{_IP}\]?(?::[0-9]+)? is (?:not (?:accept|avail|reach|respond)|unreach|unavail|down)"
-    r"|(?:^|\n)received: [^\n]*|\b127\.[0-9]+\.[0-9]+\.[0-9]+"
+    r"|(?:^|\n)received: [^\n]*|\b127\.[0-9]+\.[0-9]+\.(?:[0-9]+|x\b)"
 ).replace(r"\b", r"(?-u:\b)")
 # A look before the search: an address that does not hang on a host name, as the receiver's does
 # in Postfix's "host mx.example.org[192.0.2.2] said".
@@ -98,7 +100,11 @@ _NUMBER = r"[1-9][0-9]{0,11}(?:[.,'][0-9]{1,3}){0,3}"
 _UNIT = (
     r"(?:\s?-?(?:bytes?|octets?|(?:kilo|mega|giga)bytes?|[kmg]i?b(?:ytes?)?|[kmg]o?)\b|\s?[кмг]б)"
 )
+_SIZED = f"{_NUMBER}{_UNIT}"
 _BYTES = r"[1-9][0-9]{3,11}(?:[^0-9a-z.,]|[.,]?(?:\s|$))"
+# Without a unit, and further from the words for it, a number may count messages, unless it is large
+# or stands alone.
+_BARE = r"(?:[1-9][0-9]{6,11}(?:[^0-9a-z.,]|[.,]?(?:\s|$))|[1-9][0-9]{3,11}(?:[)\]>]|[.,;]?$))"
 _BYTES_PER = {"k": 1024, "к": 1024, "m": 1024**2, "м": 1024**2, "g": 1024**3, "г": 1024**3}
 _SIZE = r"(?:size|length|größe|groesse|taille|tamaño|dimensione|rozmiar|размер)"
 _MOST = (
@@ -107,13 +113,21 @@ _MOST = (
     r"|(?:larger|bigger|greater|more) than|größer als|supérieure? à|superior a|plus de"
     r"|exceed(?:s|ed|ing)?|überschreitet|dépasse|supera|превышает)"
 )
+_ABOUT_MOST = (
+    r"(?:[ _-](?:the|our|a|is|of|to|in|message|mail|size|limit|max|maximum|value|allowed|permitted"
+    r"|configured|server|set))"
+)
+# "30 MB > 25 MB": the size, and what it should not exceed.
+_OVER = rf"(?:{_SIZED}|[1-9][0-9]{{3,11}}) ?>=? ?"
 _SIZE_LIMIT = (
     # the words for size and limit right before a number, so that it needs no unit
-    rf"(?i)((?:\b|_)(?:{_SIZE}[- ]?limit"
+    rf"(?i)(?:(?:\b|_)(?:{_SIZE}[- ]?limit"
     rf"|(?:limit|max(?:imum)?)[a-z_]*\.?(?:[ _-][a-z]+){{0,2}}[ _-]?{_SIZE})"
-    rf"(?: allowed| permitted)?(?: of| is| to)?[\s:=(\[>]*(?:{_NUMBER}{_UNIT}|{_BYTES})"
-    rf"|(?:^|[^a-z]){_MOST}[^0-9.;!?\n]{{0,40}}{_NUMBER}{_UNIT}"
-    rf"|\b{_NUMBER}{_UNIT} (?:is the )?(?:(?:message|file|size|attachment) )*(?:limit|max))"
+    rf"(?: allowed| permitted)?(?: of| is| to)?[\s:=(\[>]*(?:{_SIZED}|{_BYTES})"
+    rf"|(?:^|[^a-z]){_MOST}[^0-9.;!?]{{0,40}}(?:{_OVER})?{_SIZED}"
+    rf"|(?:^|[^a-z]){_MOST}{_ABOUT_MOST}{{0,4}}[\s:=(\[]*(?:{_OVER})?{_BARE}"
+    rf"|(?:^|[\s(:=]){_OVER}(?:{_SIZED}|{_BYTES})"
+    rf"|\b{_SIZED} (?:is the )?(?:(?:message|file|size|attachment) )*(?:limit|max))"
 ).replace(r"\b", r"(?-u:\b)")
 # What a mailbox may hold is no limit for a message.
 _QUOTA = (
@@ -122,7 +136,8 @@ _QUOTA = (
 ).replace(r"\b", r"(?-u:\b)")
 _MAY_LIMIT = (
     r"[Ss]ize|SIZE|[Ll]imit|LIMIT|[Mm]ax|MAX|[Ll]arg|LARG|[Bb]igger|[Gg]reater|rößer?|roesse|aille"
-    r"|[Mm]áxim|[Mm]axim|amaño|[Mm]assim|аксим|азмер|dépasse|превыша|[Ee]xceeds |[0-9] ?MB"
+    r"|[Mm]áxim|[Mm]axim|amaño|[Mm]assim|аксим|азмер|dépasse|превыша|[Ee]xceeds\s|[0-9] ?MB"
+    r"|[0-9] ?(?:[KMGkmg]i?[Bb]?|bytes)? ?>=? ?[0-9]"
 )
 
 
@@ -141,11 +156,19 @@ def size_limit(reply: pl.Expr) -> pl.Expr:
 
 
 def _stated_limit(text: pl.Expr) -> pl.Expr:
-    text = text.str.replace_all(_QUOTA, " ")
+    stated = folded(text).str.replace_all(_QUOTA, " ").str.extract_all(_SIZE_LIMIT)
+    # The size of a message that was too large may be taken for a limit: it is never the least.
+    return stated.list.eval(_in_bytes(pl.element())).list.min()
+
+
+def _in_bytes(stated: pl.Expr) -> pl.Expr:
+    """Give the last number of a text, which is a size."""
     # What three digits follow is a mark of thousands, whatever the language.
-    stated = text.str.extract(_SIZE_LIMIT).str.replace_all(r"[.,']([0-9]{3})", "$1")
-    number = stated.str.extract(r"([0-9]+(?:[.,][0-9]+)?)").str.replace(",", ".", literal=True)
-    unit = stated.str.extract(r"(?i)[0-9]\s?-?([kmgкмг])").str.to_lowercase()
+    plain = stated.str.replace_all(r"[.,']([0-9]{3})", "$1")
+    number = plain.str.extract(r"([0-9]+(?:[.,][0-9]+)?)[^0-9]*$").str.replace(
+        ",", ".", literal=True
+    )
+    unit = plain.str.extract(r"(?i)[0-9]\s?-?([kmgкмг])[^0-9]*$").str.to_lowercase()
     size = number.cast(pl.Float64) * by_value(unit, _BYTES_PER).fill_null(1)
     return size.cast(pl.Int64, strict=False)
 
@@ -161,19 +184,25 @@ _SAYS_LISTED = {
             r"(?: an?| the)?(?: [a-z]+){0,2} (?:ur[li]|link|hyperlink|web ?site)"
         ),
         "domain": (
-            r"/query/domain/|\brhsbl\b|\b(?:sender address|helo command) \["
+            r"/query/domain/|[?&](?:query|searchterm)=(?:[a-z0-9_-]+\.)+[a-z]|\brhsbl\b"
+            r"|\b(?:sender address|helo command) \[|\bhelo name\b"
             r"|\bdomain[a-z]*(?: \S+){0,4}? (?:listed|blocked|blacklisted|found|auf|on )"
             r"|\b(?:listed|blocked|blacklisted|banned) (?:sender )?domain|\bdomain reputation"
+        ),
+        # Only a list that is not known is asked for it: lists of several kinds hold addresses.
+        "ip": (
+            r"\bclient (?:host|address)|\b(?:your|sending|connecting) (?:host|server)"
+            rf"|\bip\b|\bconnection\b|{_IP}"
         ),
     }.items()
 }
 
 
 def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
-    """Give what the named blocklist lists, as Enum(ip, domain, url); null where none is named.
+    """Give what the named blocklist lists, as Enum(ip, domain, url); null where nothing tells.
 
-    `blocklist` is a name of `blocklists()`. The kind of list decides; of a list that holds several
-    kinds, the wording of the reply.
+    `blocklist` is a name of `blocklists()`, or of a list that is not among them. The kind of list
+    decides; of a list that holds several kinds, or is not known, the wording of the reply.
 
     >>> frame = pl.DataFrame({"reply": ["550 The sender domain is listed by Spamhaus"]})
     >>> frame.select(listed(pl.col("reply"), pl.lit("Spamhaus"))).item()
@@ -191,10 +220,10 @@ def listed(reply: pl.Expr, blocklist: pl.Expr) -> pl.Expr:
 
 def _says(wording: str, reply: pl.Expr, name: pl.Expr, also: str) -> pl.Expr:
     """Tell whether the reply says what lists of several kinds hold, among others."""
-    of_several = [
-        name for name, entry in knowledge.blocklists().items() if also in entry.get("also", [])
+    decided = [
+        name for name, entry in knowledge.blocklists().items() if also not in entry.get("also", [])
     ]
-    text = pl.when(name.is_in(of_several)).then(_bounded(reply))
+    text = folded(pl.when(~name.is_in(decided)).then(_bounded(reply)))
     return text.str.extract(f"({wording})").is_not_null()
 
 
@@ -202,8 +231,8 @@ def blocklists() -> pl.DataFrame:
     """Give the public blocklists that replies name, the most specific first.
 
     Columns: blocklist (String), lists (Enum: ip, domain or url), removal (String: the page to ask
-    for removal; null for a list that has ended), ended (Date), words (List(String): by which
-    replies name it).
+    for removal; null for a list that has ended or whose page is not known), ended (Date), words
+    (List(String): by which replies name it). Replies name others, too, by their hosts.
 
     >>> blocklists().filter(blocklist="SpamCop")["removal"].item()
     'https://www.spamcop.net/bl.shtml'

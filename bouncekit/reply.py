@@ -8,7 +8,7 @@ Those that end in `_of` take a `wording`, so that what many replies have in comm
 
 import polars as pl
 
-from bouncekit.batches import by_value, where
+from bouncekit.batches import where
 from bouncekit.escapes import unescaped
 
 # Longer texts are bounce mails pasted whole; the reason stands at their beginning, or at their end,
@@ -383,21 +383,99 @@ def template(reply: pl.Expr) -> pl.Expr:
     )
 
 
-# "at 10:30:00" is a time of day, "in 00:05:00" a delay.
+# Exports make one line of several, and lines repeat their codes (RFC 5321 §4.2.1).
+_CODE_AGAIN = r"[245][0-9]{2}"
+_ENHANCED_AGAIN = r"[245]\.[0-9]\.[0-9]{1,3}(?:[ -]|$)"
+_FOLDED = (
+    rf"\s*(?:\n|\\n)\s*(?:{_CODE_AGAIN}(?:[ -]|$)(?:{_ENHANCED_AGAIN})?)?\s*"
+    rf"|\s+{_CODE_AGAIN}(?:-(?:{_ENHANCED_AGAIN})?| {_ENHANCED_AGAIN})\s*"
+    r"|\s{2,}|[^\S ]"
+)
+
+
+def folded(text: pl.Expr) -> pl.Expr:
+    """Give the text in one line, single blanks between its words, without codes said again.
+
+    >>> pl.select(folded(pl.lit("550-listed  in\\r\\n550 Spamhaus"))).item()
+    '550-listed in Spamhaus'
+    """
+    return text.str.replace_all(_FOLDED, " ")
+
+
+# The units of a delay by their seconds: in languages with blanks, and without. Whatever is not
+# ASCII counts as a letter: an expression of all letters takes long to build.
+_LETTERS = r"[a-z\x{80}-\x{10ffff}]"
+_NO_LETTER = r"(?:[\x00-\x60\x7b-\x7f]|$)"
+_UNITS = {
+    604_800: (r"weeks?|wochen?|semaines?|semanas?|settiman[ae]|tydzień|tygodni+!|недел+!", "周"),
+    86_400: (r"d|days?|tage?n?|jours?|d[ií]as?|giorn[oi]|dage?n?|dni|день|дн+!", "[天日]"),
+    3_600: (
+        r"h|hrs?|hours?|std|stunden?|heures?|horas?|or[ae]|uur|uren|godzin+!|час+!",
+        "小?[时時]間?",
+    ),
+    60: (r"m|mn|mins?|min[uú]t+!|мин+!", "分[钟鐘]?"),
+    1: (r"s|secs?|second+!|seg|segundos?|sek|sekund+!|сек+!", "秒[钟鐘]?"),
+}
+_SPACED, _BLANKLESS = (
+    {seconds: units[kind].replace("+!", f"{_LETTERS}*") for seconds, units in _UNITS.items()}
+    for kind in (0, 1)
+)
+_ANY_SPACED, _ANY_BLANKLESS = ("|".join(units.values()) for units in (_SPACED, _BLANKLESS))
+_MANY = r"(?:[0-9]{1,3},[0-9]{3}|[0-9]{1,6}(?:[.,][0-9]{1,2})?)"
+# Of "5-10 minutes" the longer counts: whoever waits so long is not too early. What no blank or mark
+# stands before is an id.
+_SPAN = (
+    rf"[ (=:\[](?:{_MANY} ?(?:-|–|to|or|bis|oder|à) ?)?"
+    rf"(?:{_MANY} ?(?:{_ANY_SPACED})(?:,? ?(?:and|und|et|y|e|en|i|и) |,? ?)?){{1,4}}{_NO_LETTER}"
+)
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[^0-9:]|$)"
 _ASKING = (
-    r"try again|retry|come back|wait|greylist|graylist|blocked|reconnect|resend|versuch|essayer"
+    r"(?:try|send|come|connect|deliver|attempt|submit|retry|it) again|again (?:in|after)|retry"
+    r"|(?:come|be) back|back in|blocked|reconnect|resend|next (?:attempt|try)|remaining|time left"
+    r"|versuch|erneut|essay|patient|int[eé]nt|prueb|vuelva|esper[ea]|de nuevo|tente |novamente"
+    r"|aguard|riprov|ritent|attend[aei]|opnieuw|probeer|wacht|spr[oó]buj|ponów|повтор|попроб|попыт"
 )
-_CLOCK = r"(?-u:\b)(?:in|after|for)\s([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?-u:\b)"
-_UNIT = (
-    r"(s|secs?|seconds?|sekunden?|secondes?|m|mins?|minut[a-z]*|h|hrs?|hours?|heures?|stunden?"
-    r"|days?|tage?n?)(?-u:\b)"
-)
+_SAME_SENTENCE = r"(?:[^0-9~.;!?]|\.[^ 0-9~]){0,40}?"
+# "at 10:30:00" is a time of day, "in 00:05:00" a delay; "over 5 minutes" is how long it took, and
+# "over 5 minuten" is Dutch.
 _DELAY = (
-    rf"(?:{_ASKING})[^0-9~]{{0,40}}?"
-    rf"(?:{_CLOCK}|([0-9]{{1,6}})\s?{_UNIT}(?:\s(?:and\s)?([0-9]{{1,2}})\s?secs?[a-z]*)?)"
+    rf"(?:(?:wait|gr[ea]ylist)[^0-9~]{{0,40}}?|(?:{_ASKING}){_SAME_SENTENCE}"
+    r"|(?:banned|denied|deferred|delayed)(?: [a-z]+){0,3}? for"
+    rf"|(?-u:\b)(?:dans|tra|fra|za)(?: environ| circa| około)?|через(?: около)?){_SPAN}"
+    rf"|(?:{_ASKING}|wait|gr[ea]ylist)[^0-9~]{{0,40}}?(?-u:\b)(?:in|after|for) {_CLOCK}"
+    rf"|(?:remaining|left|wait)[: ]+{_CLOCK}"
+    rf"|(?-u:\b)(?:in|after|nach){_SPAN}(?:,? ?you (?:may|can|should)|erneut|wieder|noch ?mal)"
+    rf"|(?-u:\b)over {_MANY} (?:seconden|minuten|minuut|uur|uren|dagen|dag){_NO_LETTER}"
+    rf"|(?:{_MANY} ?(?:{_ANY_BLANKLESS})){{1,3}}[之以间間]*[后後]"
+    # RFC 9110 §10.2.3: seconds
+    r"|retry[-_ ]?after ?[:=] ?[0-9]{1,6}(?:[^0-9a-z.,:-]|[.,]?(?: |$))"
 )
-_MAY_BE_DELAY = r"[0-9]\s?[smhdt]|[0-9]:[0-9]"
-_SECONDS_PER = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "t": 86_400}
+# Times that nobody is asked to wait: how long a queue will try, what happened before, a rate.
+_NO_DELAY = (
+    r"(?:(?:keep|kept|continu[a-z]*|going)(?: [a-z]+){0,3}? (?:re-?)?(?:try|tried|send|deliver)"
+    r"[^0-9~]{0,40}?|tr(?:y|ied|ying|ies)(?: it| delivery)? (?:for|until)(?: [a-z]+){0,3}?"
+    r"|(?-u:\b)(?:since|past|last|per|seit|depuis)"
+    rf"|(?:messages?|mails?|connections?|recipients|attempts) (?:in|within)){_SPAN}|{_SPAN}ago\b"
+).replace(r"\b", r"(?-u:\b)")
+_ARTICLE = (
+    r"(?-u:\b)(in|for|after|within|wait|another|about|dans|en|em|tra|fra|over) "
+    r"(?:an?|eine[rnm]?|une|una|uma|een|un) "
+    rf"((?:{_ANY_SPACED}){_NO_LETTER})"
+)
+_WORDS_TO_TEN = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_TENS = {"fifteen": 15, "twenty": 20, "thirty": 30, "forty-five": 45, "sixty": 60, "ninety": 90}
+_NUMBERS = {
+    f" {word} ": f" {number} "
+    for word, number in (*zip(_WORDS_TO_TEN, range(1, 11), strict=True), *_TENS.items())
+} | {" half an hour": " 30 minutes"}
+_MAY_ASK = (
+    f"{_ASKING}|wait|gr[ea]ylist|left|banned|denied|deferred|delayed|dans |tra |fra |za |через "
+    "|over |you (?:may|can|should)|wieder|noch ?mal|[后後]"
+)
+_MAY_BE_DELAY = (
+    r"[0-9]\s*[smhdwtjguoчмснд秒分小时時天日周]|[0-9]:[0-9]|after ?[:=]"
+    "|second|minute|hour|heure|stunde|hora| ora| uur"
+)
 
 
 def retry_after(reply: pl.Expr) -> pl.Expr:
@@ -411,16 +489,31 @@ def retry_after(reply: pl.Expr) -> pl.Expr:
 
 def retry_after_of(text: pl.Expr) -> pl.Expr:
     """Do what `retry_after` does with a `wording`."""
-    asks = text.str.contains(_ASKING) & text.str.contains(_MAY_BE_DELAY)
-    said = pl.when(asks).then(text).str.extract_groups(_DELAY)
-    hours, minutes, seconds, number, more = (
-        pl.field(group).cast(pl.Int64) for group in ("1", "2", "3", "4", "6")
+    asks = text.str.contains(_MAY_ASK) & text.str.contains(_MAY_BE_DELAY)
+    told = (
+        folded(pl.when(asks).then(text))
+        .str.replace_many(_NUMBERS, leftmost=True)
+        .str.replace_all(_ARTICLE, "$1 1 $2")
+        .str.replace_all(_NO_DELAY, " . ")
+        .str.extract_all(_DELAY)
+        .list.first()
+        .str.replace(r"([0-9]+):([0-9]+):([0-9]+)", "${1}h${2}m${3}s")
+        .str.replace(r"([:=] ?[0-9]+)[^0-9a-z]*$", "${1}s")
+        .str.replace_all(",([0-9]{3})", "$1")
+        .str.replace_all(",", ".", literal=True)
     )
-    unit = by_value(pl.field("5").str.head(1), _SECONDS_PER)
-    clock = hours * 3600 + minutes * 60 + seconds
-    spoken = number * unit + more.fill_null(0)
-    delay = said.struct.with_fields(delay=pl.coalesce(clock, spoken)).struct.field("delay")
-    return pl.duration(seconds=delay)
+    delay = pl.sum_horizontal(_seconds(pl.field("told"), each) for each in _UNITS)
+    read = pl.struct(told=told).struct.with_fields(
+        delay=pl.when(pl.field("told").is_not_null()).then(delay)
+    )
+    return pl.duration(seconds=read.struct.field("delay").cast(pl.Int64))
+
+
+def _seconds(span: pl.Expr, unit: int) -> pl.Expr:
+    """Give how long a span is by one of its units."""
+    words = rf"(?:{_SPACED[unit]}){_NO_LETTER}|{_BLANKLESS[unit]}"
+    many = span.str.extract(rf"([0-9]+(?:\.[0-9]+)?) ?(?:{words})")
+    return many.cast(pl.Float64) * unit
 
 
 def _bounded(reply: pl.Expr) -> pl.Expr:

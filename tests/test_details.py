@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bouncekit import names
+from bouncekit.batches import portably
 from bouncekit.details import blocklists, listed, named_ip, size_limit
 from bouncekit.rules import providers
 from bouncekit.schema import Listed
@@ -45,6 +47,16 @@ IPS: list[tuple[str | None, str | None]] = [
     # pages to look the address up
     ("550 See https://www.spamhaus.org/query/ip/192.0.2.7", "192.0.2.7"),
     ("550 see https://example.net/help?lang=en&ip=192.0.2.7.", "192.0.2.7"),
+    # behind what is said of it, or where it is listed
+    ("554 listed with return code 127.0.0.4 in zen.spamhaus.org: 192.0.2.7", "192.0.2.7"),
+    ("554 listed, code 127.0.0.x, in bl.example.org: 192.0.2.7", None),
+    ("554 listed with code 127.0.0.x in bl.example.org: 192.0.2.7", "192.0.2.7"),
+    (
+        "host mx.example.org[192.0.2.2] refused to talk: 554 bad reputation 192.0.2.7",
+        "192.0.2.7",
+    ),
+    ("554 found in the SpamRATS database, 192.0.2.7", "192.0.2.7"),
+    ("554 listed by mx.example.org[192.0.2.2] by 2.example.org", None),
     # the receiver's own
     ("host mx.example.org[192.0.2.2] said: 550 No such user", None),
     ("connect to mx.example.org[192.0.2.2]:25: Connection timed out", None),
@@ -92,12 +104,36 @@ SIZES: list[tuple[str | None, int | None]] = [
     ("552 taille maximale 10 Mo", 10 * 1024**2),
     ("552 supera el tamaño máximo de 10 MB", 10 * 1024**2),
     ("552 Сообщение превышает 10 МБ", 10 * 1024**2),
+    # two sizes: what was sent, and the limit
+    ("552 message exceeds the size limit (size: 12MB, limit: 10MB)", 10 * 1024**2),
+    ("552 size limit exceeded: 30MB > 25MB", 25 * 1024**2),
+    ("552 5.3.4 Message size (31457280) exceeds the maximum allowed (26214400)", 26_214_400),
+    ("552 Message size (12345678) exceeds limit (10485760)", 10_485_760),
+    ("552 too big (31457280 > 26214400)", 26_214_400),
+    ("552 5.3.4 message of 31457280 bytes, limit 26214400", 26_214_400),
+    ("552 message exceeds limit: 30 MB, max 25 MB", 25 * 1024**2),
+    ("552 maximum 25 MB exceeded by 30 MB", 25 * 1024**2),
+    # a number without a unit
+    ("552 message too long (max 35840000)", 35_840_000),
+    ("552 mail is too big (limit=20480)", 20_480),
+    ("552 5.2.3 message too large (max=52428800)", 52_428_800),
+    ("552 message too large. Limit 52428800", 52_428_800),
+    ("552 maximum permitted: 26214400", 26_214_400),
+    ("552 message exceeds the configured limit of 10485760 on this host", 10_485_760),
+    # blanks and lines
+    ("552 message  exceeds\u00a0size \t limit 10485760", 10_485_760),
+    ("552-5.3.4 Message exceeds size limit\r\n552 5.3.4 10485760", 10_485_760),
+    ("552-your message is larger 552 5.3.4 than 25 MB", 25 * 1024**2),
     # near misses: the message's own size, a mailbox, a rate, a count
     ("552 Message size (18 MB) too large", None),
     ("552 Mailbox size limit 104857600 exceeded", None),
     ("550 quota exceeded: 500 MB", None),
     ("550 mailbox full, 99 MB of max 100 MB used", None),
     ("450 rate limit of 100 messages per hour exceeded", None),
+    ("450 limit of 5000 messages", None),
+    ("552 too large <ann@example.org> 31457280", None),
+    ("552 too large: 31457280", None),
+    ("552 too large <ann1234> 31457280", None),
     ("552 5.6.0 Headers too large (3 max)", None),
     ("552 size limit exceeded 550 5.3.4", None),
     ("552 maximum 99999999999999 GB", None),
@@ -111,6 +147,62 @@ def test_the_size_limit_is_read_in_bytes(reply: str | None, size: int | None) ->
     assert pl.select(size_limit(pl.lit(reply, pl.String))).item() == size
 
 
+NAMED: list[tuple[str | None, str | None]] = [
+    ("550 blocked using zen.spamhaus.org", "Spamhaus ZEN"),
+    ("550 listed by Spamhaus  PBL", "Spamhaus PBL"),
+    ("550 listed by Spamhaus\u00a0PBL", "Spamhaus PBL"),
+    ("550-listed in Spamhaus\n550-PBL\n550 goodbye", "Spamhaus PBL"),
+    ("550-5.7.1 listed in Spamhaus\r\n550 5.7.1 PBL", "Spamhaus PBL"),
+    ("550-5.7.1 listed in Spamhaus 550 5.7.1 PBL", "Spamhaus PBL"),
+    (r"550-5.7.1 listed in Spamhaus\n550-5.7.1 PBL", "Spamhaus PBL"),
+    # Spamhaus' lists without its name
+    ("554 listed by sbl and xbl", "Spamhaus SBL"),
+    ("554 rejected by the DNSBL (SBL-XBL)", "Spamhaus SBL"),
+    ("554 your IP is listed in CBL", "Spamhaus XBL"),
+    ("554 ip listed in zen", "Spamhaus ZEN"),
+    ("554 Blocked by RBL: ZEN", "Spamhaus ZEN"),
+    ("554 PBL listed", "Spamhaus PBL"),
+    ("554 blacklisted on the XBL.", "Spamhaus XBL"),
+    ("554 listed in dbl, sorry", "Spamhaus DBL"),
+    ("554 listed in zenith.example.org", "zenith.example.org"),
+    ("554 listed in pbl.example.org", "pbl.example.org"),
+    ("554 listed in cbl.anti-spam.org.cn", "CASA"),
+    ("554 listed in CBL-2.example.org", "cbl-2.example.org"),
+    ("554 zen master not found", None),
+    ("554 listed in zenith", None),
+    # lists that are not known, by their hosts
+    ("550 blocked using dnsbl.spfbl.net", "SPFBL"),
+    ("550 listed at dnsbl.inps.de", "inps"),
+    ("554 Client host [192.0.2.7] blocked using RBL.Firma.example; see", "rbl.firma.example"),
+    ("554 blocked using 7.2.0.192.rbl.firma.example", "rbl.firma.example"),
+    ("550 192.0.2.7 is listed in lists.example.net.", "lists.example.net"),
+    ("550 192.0.2.7 listed on the RBL (lists.example.net)", "lists.example.net"),
+    ("550 192.0.2.7 is in a black list at lists.example.net: go", "lists.example.net"),
+    ("550 192.0.2.7 found in lists.example.net", "lists.example.net"),
+    ("550-192.0.2.7 listed\r\n550 in lists.example.net", "lists.example.net"),
+    ("550 rejected by the DNSBL lists.example.net", "lists.example.net"),
+    ("550 192.0.2.7 is in dnsbl-2.example.net", "dnsbl-2.example.net"),
+    ("550 blocked by bl.example.net", "bl.example.net"),
+    ("550 blocked; see http://rbl.example.net/query", None),
+    ("550 blocked; see https://rbl.example.net", None),
+    ("550 listed, look up rbl.example.net/why", None),
+    ("550 listed at http://lists.example.net", None),
+    ("550 listed at www.example.net", None),
+    ("550 listed by post.master@example.org", None),
+    ("550 listed in 127.0.0.2", None),
+    ("550 blocked by mail.example.org", None),
+    ("550 listed", None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("reply", "name"), NAMED)
+def test_the_blocklist_is_named(reply: str | None, name: str | None) -> None:
+    assert pl.select(names.blocklists().named(pl.lit(reply, pl.String))).item() == name
+    with portably(wanted=True):
+        assert pl.select(names.blocklists().named(pl.lit(reply, pl.String))).item() == name
+
+
 LISTED: list[tuple[str | None, str | None, str | None]] = [
     ("550 blocked using zen.spamhaus.org", "Spamhaus ZEN", "ip"),
     ("550 Client host [mail.example.com] blocked using dbl.spamhaus.org", "Spamhaus DBL", "domain"),
@@ -121,9 +213,23 @@ LISTED: list[tuple[str | None, str | None, str | None]] = [
     ("550 message contains a URL listed by Spamhaus", "Spamhaus", "url"),
     ("550 blocked by Spamhaus; follow the link below", "Spamhaus", "ip"),
     ("550 the domain is listed at SpamCop", "SpamCop", "ip"),
+    (
+        "550 see https://check.spamhaus.org/results/?query=example.com",
+        "Spamhaus",
+        "domain",
+    ),
+    ("550 see https://check.spamhaus.org/results/?query=192.0.2.7", "Spamhaus", "ip"),
+    ("550 MailFrom  domain\tis\u00a0 listed in Spamhaus", "Spamhaus", "domain"),
+    ("550-The sender domain is\r\n550 listed by Spamhaus", "Spamhaus", "domain"),
     ("550 listed", None, None),
     (None, "SpamCop", "ip"),
     ("550 listed", "no such list", None),
+    ("554 Client host [mail.example.com] blocked using x", "rbl.firma.example", "ip"),
+    ("554 connection refused: listed at x", "rbl.firma.example", "ip"),
+    ("554 192.0.2.7 listed in x", "rbl.firma.example", "ip"),
+    ("554 Sender address [a@example.com] blocked using x", "rbl.firma.example", "domain"),
+    ("554 your domain example.com is listed in x", "rbl.firma.example", "domain"),
+    ("554 a link in it is listed in x", "rbl.firma.example", "url"),
 ]
 
 
