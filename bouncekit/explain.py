@@ -62,9 +62,13 @@ class Explanation:
         return [(heading, str(said)) for heading, said in pairs if said]
 
     def _blocklist(self) -> str:
-        about = blocklists().row(by_predicate=pl.col("blocklist") == self.blocklist, named=True)
-        asked = f"ask for removal at {about['removal']}" if about["removal"] else "it has ended"
-        return f"{self.blocklist}, which lists your {self.listed}; {asked}"
+        known = {each["blocklist"]: each for each in blocklists().iter_rows(named=True)}
+        about = known.get(str(self.blocklist), {"removal": None, "ended": None})
+        lists = f", which lists your {self.listed}" if self.listed else ""
+        if about["removal"]:
+            return f"{self.blocklist}{lists}; ask for removal at {about['removal']}"
+        asked = "it has ended" if about["ended"] else "ask whoever runs it for removal"
+        return f"{self.blocklist}{lists}; {asked}"
 
     def _because(self) -> str:
         sources = {

@@ -104,3 +104,10 @@ def test_html_holds_the_same_as_the_text() -> None:
 def test_an_empty_reply_is_refused_with_an_example(reply: str) -> None:
     with pytest.raises(BouncekitError, match=r"no reply to explain; give its text, such as"):
         explain(reply)
+
+
+def test_a_blocklist_that_is_not_known_is_told_all_the_same() -> None:
+    told = repr(explain("554 5.7.1 192.0.2.7 blocked using rbl.firma.example"))
+    assert "rbl.firma.example, which lists your ip; ask whoever runs it for removal" in told
+    assert "rbl.firma.example; ask" in repr(explain("554 5.7.1 blocked using rbl.firma.example"))
+    assert "it has ended" in repr(explain("554 5.7.1 blocked using dnsbl.sorbs.net"))
