@@ -485,6 +485,11 @@ def test_a_bar_is_as_long_as_its_period_however_few_there_are(
     assert ("Jan 2024" if by == "month" else "2024-01-01") in texts(chart)
 
 
+def test_a_single_day_of_a_blocklist_is_told_to_the_day() -> None:
+    first = frame("blocklists", ("Spamhaus ZEN", date(2024, 5, 1), 7))
+    assert "2024-05-01" in texts(spec("blocklists", first))
+
+
 def texts(chart: dict[str, Any]) -> list[str]:
     """What a drawn chart says, in the order of drawing."""
     return re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(chart))

@@ -22,8 +22,8 @@ from bouncekit.charts.parts import (
     Drawing,
     bars_by_panel,
     by_order,
+    period_axis,
     rows_down,
-    time_axis,
     titled,
 )
 from bouncekit.schema import FAULTS
@@ -115,7 +115,7 @@ def blocklists(frame: pl.DataFrame) -> Drawing:
     top = data.select("blocklist").unique(maintain_order=True).head(MOST_BLOCKLISTS)
     shown = latest(in_order(among(data, top, "blocklist"), "blocklist"), "day", 366)
     days = shown.with_columns(epoch("day"))
-    day = time_axis("day", "day (UTC)")
+    day = period_axis(shown, "day").title("day (UTC)")
     return titled(
         bars_by_panel(days, day, "recipients", "blocklist", PALETTE["fix_sender"]),
         "Which blocklists kept mail from its readers",
