@@ -128,14 +128,15 @@ def copy_to(target: Path, exports: list[str], rules: str | None = None) -> list[
         content = nbformat.read(path, as_version=4)
         for cell in content.cells:
             if "parameters" in cell.metadata.get("tags", []):
-                cell.source = _with_values(cell.source, given)
+                cell.source = with_values(cell.source, given)
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
         nbformat.write(content, copy)
     return [copy for _, copy in made]
 
 
-def _with_values(parameters: str, given: dict[str, Any]) -> str:
+def with_values(parameters: str, given: dict[str, Any]) -> str:
+    """Fill values into the source of a cell of parameters."""
     lines = []
     for line in parameters.splitlines():
         name = line.partition(" = ")[0]

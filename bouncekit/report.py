@@ -19,7 +19,7 @@ from jinja2 import Environment
 from bouncekit import charts, hidden, notebooks
 from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.classify import classify
-from bouncekit.counts import distribution, holdings, unclassified
+from bouncekit.counts import distribution, failures, holdings, unclassified
 from bouncekit.domains import faults_by_provider
 from bouncekit.drafts import scratch, whole_folder
 from bouncekit.errors import BouncekitError
@@ -30,6 +30,7 @@ from bouncekit.mask import mask
 from bouncekit.offenders import hygiene, offenders, pareto
 from bouncekit.own_rules import own_phrases
 from bouncekit.policy import decide
+from bouncekit.presets import find_policy
 from bouncekit.revivals import revivals
 from bouncekit.suppress import write_suppressions
 from bouncekit.theme import ROWS, picture, table, use_theme
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from bouncekit.read import Reading
 
 MANIFEST = "manifest.json"
-MOST_REMOVALS = 200  # that the first page shows; remove.csv has all
+MOST_REMOVALS = 20  # that the first page shows; remove.csv has all
+MOST_EXPORTS = 5  # that a notebook's page names; manifest.json has all
 
 
 def write_report(
@@ -128,11 +130,13 @@ def _fill(
     # The notebooks run in a folder of their own.
     of_notebooks = str(Path(policy).resolve()) if policy.endswith(".toml") else policy
     parameters = {"POLICY": of_notebooks, "MASKED": masked, "RULES": rules}
-    pages = _pages(draft, reading.frame, parameters, progress=progress)
     manifest = _manifest(reading, policy, rules, decisions, bounces)
     if masked:
         for file in manifest["files"]:
             file["source"] = _masked(file["source"])
+    pages = _pages(
+        draft, reading.frame, parameters, _told(manifest, masked=masked), progress=progress
+    )
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     index = _template("index.html").render(
         summary=_masked(reading.summary) if masked else reading.summary,
@@ -141,6 +145,8 @@ def _fill(
         pages=pages,
         problems=to_mend.to_dicts(),
         glance=_glance(bounces, by_fault, decisions, to_mend.height),
+        failures=_failures(bounces),
+        rule=find_policy(policy).source.rstrip("."),
         missing=holdings(bounces).filter(pl.col("events") == 0).to_dicts(),
         tables={
             "faults": _table(by_fault, masked),
@@ -188,9 +194,17 @@ def _charts(
 
 
 def _pages(
-    draft: Path, frame: pl.DataFrame, parameters: dict[str, Any], *, progress: bool
+    draft: Path,
+    frame: pl.DataFrame,
+    parameters: dict[str, Any],
+    told: dict[str, Any],
+    *,
+    progress: bool,
 ) -> list[tuple[str, str]]:
-    """Run each notebook and write it as HTML; give (file, title) of each page."""
+    """Run each notebook and write it as HTML; give (file, title) of each page.
+
+    The pages tell the parameters as `told`: the real ones are paths of this machine.
+    """
     with scratch() as place:
         export = place / "export.parquet"
         frame.write_parquet(export)
@@ -198,7 +212,7 @@ def _pages(
 
         def page(notebook: Path) -> None:
             content = notebooks.run_with(notebook, given, place)
-            html = _html(content, contents)
+            html = _html(content, contents, told)
             (draft / f"{notebook.stem}.html").write_text(html, encoding="utf-8")
 
         paths = notebooks.all_notebooks()
@@ -218,7 +232,7 @@ def _with_progress(pages: Iterable[None], count: int, progress: bool) -> Iterabl
     return track(pages, "Running the notebooks", total=count, console=console)
 
 
-def _html(content: Any, contents: list[tuple[str, str]]) -> str:
+def _html(content: Any, contents: list[tuple[str, str]], told: dict[str, Any]) -> str:
     """Turn a notebook into a page: prose, pictures and tables; the code folded away."""
     import mistune
 
@@ -228,9 +242,11 @@ def _html(content: Any, contents: list[tuple[str, str]]) -> str:
         if cell.cell_type == "markdown":
             cells.append({"prose": mistune.html(cell.source.replace(".ipynb)", ".html)"))})
             continue
-        if "injected-parameters" in cell.metadata.get("tags", []):
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
             continue
-        code.append(cell.source)
+        is_told = "parameters" in tags
+        code.append(notebooks.with_values(cell.source, told) if is_told else cell.source)
         if cell.outputs:
             shown = [_output(output) for output in cell.outputs]
             cells.append({"code": "\n\n".join(code), "outputs": shown})
@@ -263,19 +279,42 @@ def _glance(
     events = dict(bounces["event"].cast(pl.String).value_counts().iter_rows())
     verdicts = dict(decisions["verdict"].cast(pl.String).value_counts().iter_rows())
     mine = by_fault.filter(pl.col("fault").is_in(["sender", "message"]))
-    failures = int(by_fault["events"].sum())
+    failed = int(by_fault["events"].sum())
     glance = [(f"{events.get('bounce', 0):,}", "bounces")]
     if delivered := events.get("delivery", 0):
         glance[0] = (glance[0][0], f"bounces, beside {delivered:,} deliveries")
-    if failures:
-        share = f"{mine['events'].sum() / failures:.1%}".replace("%", " %")
-        glance.append((share, "of the failures are yours to mend"))
+    if failed:
+        share = f"{mine['events'].sum() / failed:.1%}".replace("%", " %")
+        glance.append((share, f"of all {failed:,} failures are yours to mend"))
     glance.append((f"{to_mend}", f"problem{'s' * (to_mend != 1)} of your sending"))
     removed, held = verdicts.get("remove", 0), verdicts.get("hold", 0)
     glance.append((f"{removed:,}", f"address{'es' * (removed != 1)} to remove"))
     if held:
         glance.append((f"{held:,}", f"removal{'s' * (held != 1)} on hold"))
     return glance
+
+
+def _failures(bounces: pl.DataFrame) -> str:
+    """What the failures are that the tables by fault and category count."""
+    events = failures(bounces).group_by(pl.col("event").cast(pl.String)).agg(rows=pl.len())
+    counts = events.sort("rows", "event", descending=[True, False]).collect().iter_rows()
+    return ", ".join(f"{rows:,} {_plural(event or 'other', rows)}" for event, rows in counts)
+
+
+def _plural(event: str, count: int) -> str:
+    return event + "s" * (count != 1 and event in ("bounce", "deferral", "complaint"))
+
+
+def _told(manifest: dict[str, Any], *, masked: bool) -> dict[str, Any]:
+    """The parameters of the notebooks by the names that the report shows."""
+    names = list(dict.fromkeys(file["source"] for file in manifest["files"]))
+    more = [f"and {len(names) - MOST_EXPORTS:,} more"] * (len(names) > MOST_EXPORTS)
+    return {
+        "EXPORT": [*names[:MOST_EXPORTS], *more],
+        "POLICY": manifest["policy"],
+        "MASKED": masked,
+        "RULES": manifest["rules"],
+    }
 
 
 def _table(frame: pl.DataFrame, masked: bool, rows: int = ROWS) -> str:

@@ -160,10 +160,18 @@ def theme() -> dict[str, Any]:
                 "top": small | {"align": "center", "baseline": "bottom", "dy": -4},
                 "note": text | {"align": "left", "baseline": "top", "dx": 12, "lineBreak": "\n"},
                 "corner": small | {"align": "left", "baseline": "top", "dx": 6, "dy": 2},
-                "limit": small | {"align": "left", "baseline": "middle", "dx": 8},
+                # Two limits close together keep their names apart: one above its line, one below.
+                "above": small | {"align": "left", "baseline": "bottom", "dx": 8, "dy": 3},
+                "under": small | {"align": "left", "baseline": "top", "dx": 8, "dy": -2},
+                "nothing": text | {"align": "left", "baseline": "top", "color": SOFT_INK},
+                "panel": small
+                | {"align": "left", "baseline": "bottom", "dy": -8, "fontSize": 12}
+                | {"fontWeight": 600},
                 "limit_line": {"color": SOFT_INK, "strokeDash": [5, 4], "strokeWidth": 1},
                 "reference": {"color": "#c3c8d1", "strokeDash": [5, 4], "strokeWidth": 1.5},
                 "named": {"filled": True, "color": INK, "size": 55, "opacity": 1},
+                "drop": {"color": INK, "strokeWidth": 1},
+                "small": {"filled": True, "color": NEUTRAL, "size": 22, "opacity": 1},
                 "bounced": {"filled": True, "size": 90, "opacity": 1},
                 "arrived": {"color": "#9aa1ad", "size": 60, "strokeWidth": 1.5, "opacity": 1},
                 "span": {"size": 14, "cornerRadius": 4},

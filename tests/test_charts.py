@@ -14,8 +14,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 import pytest
+import vl_convert
 
 from bouncekit import charts, theme
+from bouncekit.charts.data import labelled, shortened
 from bouncekit.errors import BouncekitError
 from bouncekit.schema import (
     ACTIONS,
@@ -196,8 +198,20 @@ def test_every_chart_is_drawn_with_a_title_and_words_for_those_who_cannot_see_it
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_an_empty_frame_is_drawn_too(name: str) -> None:
-    assert theme.picture(spec(name, frame(name).clear()))[0]["image/png"]
+def test_an_empty_chart_says_so_in_its_place_without_axes_and_legends(name: str) -> None:
+    chart = spec(name, frame(name).clear())
+    assert theme.picture(chart)[0]["image/png"]
+    assert "Nothing to show" in texts(chart)
+    assert set(chart["encoding"]) == {"text", "x", "y"}
+    assert chart["title"]["text"] == spec(name, frame(name))["title"]["text"]
+    assert " 0 of " not in chart["title"]["subtitle"]
+    assert chart["description"].endswith(" Nothing to show.")
+
+
+def test_events_without_times_leave_nothing_to_show_over_time() -> None:
+    chart = spec("faults_over_time", frame("faults_over_time", (None, "sender", 7)))
+    assert rows(chart) == [{"said": "Nothing to show"}]
+    assert chart["title"]["subtitle"] == "Events by week"
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -351,7 +365,8 @@ def test_a_policy_that_removes_nobody_keeps_its_row() -> None:
 
 def test_a_tick_of_time_tells_its_year_or_stands_within_a_day() -> None:
     assert all("%Y" in TICKS[unit] for unit in ("year", "quarter", "month", "week", "date", "day"))
-    (format,) = {json.dumps(f) for f in found(spec("alerts", frame("alerts")), "format")}
+    seen = [("spam_content", "Gmail", None, DAY, DAY + timedelta(days=40), 7)]
+    (format,) = {json.dumps(f) for f in found(spec("alerts", frame("alerts", *seen)), "format")}
     assert json.loads(format) == TICKS
 
 
@@ -401,6 +416,154 @@ def test_what_is_left_out_is_told() -> None:
     assert chart["title"]["subtitle"] == "Events by week; the latest 104 of 120"
     last = datetime(2022, 4, 18, tzinfo=UTC)
     assert max(row["week"] for row in rows(chart)) == 1_000 * last.timestamp()
+
+
+SPRING = [
+    f"Spring newsletter of the gardeners 2024-0{m}: what to plant and when" for m in (1, 2, 3)
+]
+
+
+def test_long_names_that_are_cut_alike_stay_apart_and_so_do_their_sums() -> None:
+    columns: dict[str, Any] = {"mailing": pl.String, "fault": Fault, "events": COUNT}
+    mailings = pl.DataFrame([(m, "sender", 2) for m in SPRING], schema=columns, orient="row")
+    shown = rows(spec("faults_over_time", mailings))
+    assert [(row["mailing"], row["events"]) for row in shown] == [
+        ("Spring newsle…eners 2024-01: what to pl…", 2),
+        ("Spring newsle…eners 2024-02: what to pl…", 2),
+        ("Spring newsle…eners 2024-03: what to pl…", 2),
+    ]
+    rates = frame("bounce_rate", *[(m, 100, 7, 0.07) for m in SPRING])
+    points = {row["mailing"] for row in rows(spec("bounce_rate", rates)) if "order" in row}
+    assert points == {f"Spring n… 2024-0{month}: what…" for month in (1, 2, 3)}
+    hosts = [f"mail.host-{i:02}.of-a-provider-with-a-long-name.example.org" for i in range(40)]
+    providers = frame("providers", *[(date(2024, 5, 6), host, "sender", 1) for host in hosts])
+    chart = spec("providers", providers)
+    assert len({row["provider"] for row in rows(chart)}) == 9
+    assert {row["events"] for row in rows(chart)} == {1}
+    assert chart["title"]["subtitle"].endswith("the most frequent 9 of 40")
+
+
+def test_no_two_names_share_a_label_and_short_ones_are_their_own() -> None:
+    far_apart = [f"{'a' * 30}{letter}{'b' * 40}{letter}{'c' * 30}" for letter in "xyz"]
+    tails = [f"{'d' * 30}e{'d' * 40}{letter}{'d' * 40}" for letter in "xyz"]
+    names = [
+        *SPRING,
+        *far_apart,
+        *tails,
+        "q" * 50,
+        "q" * 60,
+        "short",
+        None,
+        shortened("q" * 50, 40),
+    ]
+    labels = labelled(pl.Series(names), 40).to_list()
+    assert labels[-3:] == names[-3:]
+    assert len(set(labels)) == len(names)
+    assert all(len(label) <= 40 for label in labels if label)
+
+
+def test_what_happened_at_one_instant_is_a_dot_over_its_day() -> None:
+    chart = spec("alerts", frame("alerts"))
+    dot = chart["layer"][0]
+    assert (dot["mark"]["type"], "x2" in dot["encoding"]) == ("point", False)
+    assert dot["encoding"]["x"]["axis"]["values"] == [1_000 * DAY.timestamp()]
+    assert "7 addresses" in texts(chart)
+    longer = ("spam_content", "Gmail", None, DAY, DAY + timedelta(days=40), 1)
+    chart = spec("alerts", frame("alerts", longer))
+    assert chart["layer"][0]["mark"]["type"] == "bar"
+    assert "1 address" in texts(chart)
+
+
+@pytest.mark.parametrize(("by", "days"), [("day", 1), ("week", 7), ("month", 28)])
+@pytest.mark.parametrize("starts", [[1], [1, 15]])
+def test_a_bar_is_as_long_as_its_period_however_few_there_are(
+    by: str, days: int, starts: list[int]
+) -> None:
+    events = [(date(2024, 1, start), "sender", 1) for start in starts]
+    chart = spec("faults_over_time", frame("faults_over_time", *events).rename({"week": by}))
+    assert {row["until"] - row[by] for row in rows(chart)} == {86 * days * 864_000}
+    assert ("Jan 2024" if by == "month" else "2024-01-01") in texts(chart)
+
+
+def test_a_single_day_of_a_blocklist_is_told_to_the_day() -> None:
+    first = frame("blocklists", ("Spamhaus ZEN", date(2024, 5, 1), 7))
+    assert "2024-05-01" in texts(spec("blocklists", first))
+
+
+def texts(chart: dict[str, Any]) -> list[str]:
+    """What a drawn chart says, in the order of drawing."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", vl_convert.vegalite_to_svg(chart))
+
+
+COUNTED = {
+    "codes": "events",
+    "categories": "events",
+    "faults_over_time": "events",
+    "streaks": "recipients",
+    "hygiene": "recipients",
+    "funnel": "recipients",
+    "policies": "recipients",
+    "providers": "events",
+    "blocklists": "recipients",
+    "removals": "removals",
+    "days_to_removal": "recipients",
+}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("name", COUNTED)
+def test_an_axis_of_counts_has_whole_numbers_each_once(name: str, most: int) -> None:
+    data = frame(name).with_columns(pl.lit(most, COUNT).alias(COUNTED[name]))
+    drawing = vl_convert.vegalite_to_svg(spec(name, data))
+    axes = re.findall(r'role-axis-label"[^>]*>(.*?)</g>', drawing)
+    numbers = [re.findall(r">([\d.,]+)</text>", axis) for axis in axes]
+    counts = [axis for axis in numbers if axis[:1] in (["0"], ["0.0"])]
+    assert counts
+    assert all(axis == [f"{n}" for n in range(len(axis))] for axis in counts), counts
+
+
+def test_the_names_of_two_limits_never_lie_on_each_other() -> None:
+    style = theme.theme()["config"]["style"]
+    assert (style["above"]["baseline"], style["under"]["baseline"]) == ("bottom", "top")
+    for name, row in (
+        ("rates_compared", ("article", DAY, 100, 100, 1.0)),
+        ("bounce_rate", ("may", 100, 100, 1.0)),
+    ):
+        names = [
+            (layer["mark"]["style"], layer["transform"][-1]["filter"])
+            for layers in found(spec(name, frame(name, row)), "layer")
+            for layer in layers
+            if layer["mark"]["type"] == "text"
+        ]
+        assert names == [
+            ("above", "datum.label == 'SES pause'"),
+            ("under", "datum.label == 'SES review'"),
+        ]
+
+
+def test_a_single_mailing_is_a_dot_where_no_line_can_be() -> None:
+    def marks(*rows: tuple[Any, ...]) -> list[str]:
+        chart = spec("rates_compared", frame("rates_compared", *rows))
+        return [m["type"] for m in found(chart, "mark") if "type" in m]
+
+    first = ("article", DAY, 100, 7, 0.02)
+    assert marks(first).count("point") == 2
+    assert "point" not in marks(first, ("article", DAY + timedelta(days=7), 100, 7, 0.02))
+
+
+def test_one_address_is_no_addresses() -> None:
+    data = frame("hygiene", ("1", 1, 1), ("2-3", 1_200, 2_500))
+    labels = [row["label"] for row in rows(spec("hygiene", data))]
+    assert labels == ["1 address, 1 send", "1,200 addresses, 2,500 sends"]
+
+
+def test_the_note_of_a_flat_curve_stands_below_the_straight_line() -> None:
+    def note(*points: tuple[float, float]) -> dict[str, Any]:
+        layer: dict[str, Any] = spec("pareto", frame("pareto", *points))["layer"][-1]
+        return dict(layer["encoding"]["y"])
+
+    assert "field" in note((0.05, 0.6), (1.0, 1.0))
+    assert "value" in note((0.5, 0.5), (1.0, 1.0))
 
 
 if __name__ == "__main__":

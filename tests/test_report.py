@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from bouncekit import notebooks
 from bouncekit.cli import app
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load
-from bouncekit.report import open_lab, write_report
+from bouncekit.report import _told, open_lab, write_report
 
 EXPORT = """timestamp,event,email,reason,campaign
 2024-05-01T09:00:00Z,delivered,fine.reader@example.com,250 ok,May
@@ -86,6 +87,38 @@ def test_nobody_is_named_outside_the_removal_list(report: Path) -> None:
 def test_a_receivers_html_is_shown_and_not_run(report: Path) -> None:
     for page in report.glob("*.html"):
         assert "<img src=x" not in page.read_text(encoding="utf-8")
+
+
+def test_its_pages_show_the_parameters_that_ran_by_the_names_shown_elsewhere(
+    tmp_path: Path,
+) -> None:
+    (export := tmp_path / "ann.lee@example.org.csv").write_text(EXPORT, encoding="utf-8")
+    report = write_report(load(export), tmp_path / "report", policy="two_strikes", mask=False)
+    for page in sorted(report.parent.glob("0*.html")):
+        code = unescape(page.read_text(encoding="utf-8"))
+        assert "EXPORT = ['ann.lee@example.org.csv']\n" in code, page
+        assert "POLICY = 'two_strikes'\nMASKED = False\nRULES = None\n" in code, page
+        assert str(tmp_path) not in code
+        assert "newsletter.csv.zst" not in code
+
+
+def test_its_pages_name_a_few_exports_and_count_the_others() -> None:
+    files = [{"source": f"{number}.eml"} for number in range(9)]
+    told = _told({"files": files, "policy": "article", "rules": "my.toml"}, masked=True)
+    assert told["EXPORT"] == ["0.eml", "1.eml", "2.eml", "3.eml", "4.eml", "and 4 more"]
+
+
+def test_the_first_page_names_its_bases_and_what_the_policy_is(report: Path) -> None:
+    index = unescape((report / "index.html").read_text(encoding="utf-8"))
+    assert "All failures, and not the bounces alone: 5 bounces." in index
+    assert "The rule of article: The article on SMTP error 550: a 550 for" in index
+    assert "remove at once. The article is the one that bouncekit grew from." in index
+
+
+def test_one_day_is_told_once(report: Path) -> None:
+    index = (report / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"1 recipient, sent from 192\.0\.2\.7, on 2024-05-01\.", index)
+    assert "last on" not in index
 
 
 @pytest.fixture
@@ -179,7 +212,7 @@ def test_the_first_page_gives_its_numbers_first(report: Path) -> None:
     glance = re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", index)
     assert glance == [
         ("bounces, beside 2 deliveries", "5"),
-        ("of the failures are yours to mend", "20.0 %"),
+        ("of all 5 failures are yours to mend", "20.0 %"),
         ("problem of your sending", "1"),
         ("addresses to remove", "2"),
     ]

@@ -8,6 +8,7 @@ from bouncekit.charts.data import (
     TEXT,
     TIME,
     among,
+    counted,
     cut,
     epoch,
     finished,
@@ -18,15 +19,24 @@ from bouncekit.charts.data import (
     thousands,
     with_action,
 )
-from bouncekit.charts.parts import by_order, count_axis, rows_down, time_axis, titled
+from bouncekit.charts.parts import (
+    Drawing,
+    by_order,
+    count_axis,
+    count_up,
+    rows_down,
+    time_axis,
+    titled,
+)
 from bouncekit.theme import action_colour
 
 LONG_STREAK = 20
 MOST_CATEGORIES = 4
 REVIVAL_WIDTH = 150
+STEEP, LOW_NOTE = 0.08, 236  # a share of the addresses; in pixels from the top
 
 
-def pareto(frame: pl.DataFrame) -> alt.LayerChart:
+def pareto(frame: pl.DataFrame) -> Drawing:
     """How few addresses make the bounces.
 
     `frame`: recipients, bounces (Float64, running shares from 0 to 1, worst addresses first), as
@@ -47,21 +57,27 @@ def pareto(frame: pl.DataFrame) -> alt.LayerChart:
     y = alt.Y("bounces:Q", title="share of bounces", axis=share, scale=whole)
     alike = alt.Chart(pl.DataFrame({"recipients": [0.0, 1.0], "bounces": [0.0, 1.0]}))
     point = alt.Chart(half).encode(x, y)
+    # Beside a steep curve the note has room; under a flat one it would lie on the straight line.
+    is_steep = half.filter(pl.col("recipients") <= STEEP).height > 0
+    note = point if is_steep else point.encode(y=alt.value(LOW_NOTE))
+    foot = point.encode(y2=alt.Y2("bounces") if is_steep else alt.value("height"))
     chart: alt.LayerChart = (
         alike.mark_line(style="reference").encode(x, y)
         + alt.Chart(data).mark_line().encode(x, y)
+        + foot.mark_rule(style="drop")
         + point.mark_point(style="named")
-        + point.mark_text(style="note").encode(text="label:N")
+        + note.mark_text(style="note").encode(text="label:N")
     )
     return titled(
         chart,
         "How few addresses make the bounces",
         "Running share of all bounces; the straight line: if every address bounced alike",
         "A line: the share of all bounces made by the worst addresses.",
+        shown=data,
     )
 
 
-def streaks(frame: pl.DataFrame) -> alt.LayerChart:
+def streaks(frame: pl.DataFrame) -> Drawing:
     """How many mailings in a row addresses bounced; streaks of 20 and more share a bar.
 
     `frame`: longest_streak UInt32 (mailings in a row), recipients UInt32.
@@ -75,7 +91,7 @@ def streaks(frame: pl.DataFrame) -> alt.LayerChart:
     shown = in_order(summed(data.select("recipients", streak=label), "recipients"), "streak")
     base = alt.Chart(shown).encode(
         alt.X("streak:N", title="mailings in a row", sort=by_order(), axis=alt.Axis(labelAngle=0)),
-        alt.Y("recipients:Q", title="addresses", axis=alt.Axis(format=",d", tickMinStep=1)),
+        count_up("recipients", "addresses"),
     )
     counts = base.mark_text(style="top").encode(text=alt.Text("recipients:Q", format=",d"))
     chart: alt.LayerChart = base.mark_bar() + counts
@@ -84,10 +100,11 @@ def streaks(frame: pl.DataFrame) -> alt.LayerChart:
         "How long addresses keep bouncing",
         "Addresses by their longest run of bounced mailings" + cut(shown, shown, "streak"),
         "Bars: the number of addresses by the longest run of mailings that bounced.",
+        shown=shown,
     )
 
 
-def timelines(frame: pl.DataFrame) -> alt.LayerChart:
+def timelines(frame: pl.DataFrame) -> Drawing:
     """What happened to single addresses: at most 25, and their latest 1,000 events.
 
     `frame`: recipient String, time Datetime, event Enum, category Enum (null for deliveries), in
@@ -118,10 +135,11 @@ def timelines(frame: pl.DataFrame) -> alt.LayerChart:
         + cut(first, data, "order", "the first")
         + left_out,
         "Rows of dots over time, one row an address: bounces filled, deliveries hollow.",
+        shown=shown,
     )
 
 
-def hygiene(frame: pl.DataFrame) -> alt.LayerChart:
+def hygiene(frame: pl.DataFrame) -> Drawing:
     """How often addresses were mailed again after their first permanent failure.
 
     `frame`: sends_after_first_failure (number, or String or Enum label, in the order to show),
@@ -131,7 +149,11 @@ def hygiene(frame: pl.DataFrame) -> alt.LayerChart:
     dtype = NUMBER if by in frame.columns and frame.schema[by].is_numeric() else TEXT
     data = finished(frame, "hygiene", {by: dtype, "recipients": NUMBER, "sends": NUMBER})
     shown = in_order(data.head(30).with_columns(pl.col(by).cast(pl.String)), by).with_columns(
-        label=pl.format("{} addresses, {} sends", thousands("recipients"), thousands("sends")),
+        label=pl.concat_str(
+            counted("recipients", "address", "addresses"),
+            counted("sends", "send", "sends"),
+            separator=", ",
+        ),
         action=pl.lit("remove"),
     )
     base = alt.Chart(shown).encode(
@@ -145,10 +167,11 @@ def hygiene(frame: pl.DataFrame) -> alt.LayerChart:
         "Addresses by the number of sends after their first permanent failure"
         + cut(shown, data, by, "the first"),
         "Bars: the number of addresses by how often they were mailed after the first failure.",
+        shown=shown,
     )
 
 
-def revivals(frame: pl.DataFrame) -> alt.FacetChart:
+def revivals(frame: pl.DataFrame) -> Drawing:
     """How many addresses took mail again, by weeks since they first failed (4 categories).
 
     `frame`: category Enum, weeks, failed (addresses of the category), share Float64 (back until
@@ -174,7 +197,8 @@ def revivals(frame: pl.DataFrame) -> alt.FacetChart:
     after = shown.group_by("category", maintain_order=True).last().with_columns(pl.col("weeks") + 1)
     shown = pl.concat([shown, after.select(shown.columns)])
     back = shown["share"].max()
-    x = alt.X("weeks:Q", title="weeks since it failed", scale=alt.Scale(nice=False))
+    few = alt.Axis(tickCount=4, tickMinStep=1, labelOverlap=True)
+    x = alt.X("weeks:Q", title="weeks since it failed", axis=few, scale=alt.Scale(nice=False))
     percent = alt.Axis(format="%", tickCount=4)
     room = alt.Scale(domain=[0, 1.2 * (back if isinstance(back, float) and back else 1)])
     areas = alt.Chart().mark_area(interpolate="step-after")
@@ -197,4 +221,5 @@ def revivals(frame: pl.DataFrame) -> alt.FacetChart:
         "Share of the addresses that took or opened mail again, by their first failure"
         + cut(top, data, "category"),
         "Rising lines, a panel a category: the share of failed addresses that took mail again.",
+        shown=data,
     )

@@ -24,12 +24,14 @@ from bouncekit.charts.data import (
     with_action,
 )
 from bouncekit.charts.parts import (
+    Drawing,
     beside,
     categories_down,
     count_axis,
+    count_up,
     dots,
+    period_axis,
     rows_down,
-    time_axis,
     titled,
     words_across,
 )
@@ -37,7 +39,7 @@ from bouncekit.schema import ACTIONS, CATEGORIES, CERTAINTIES, FAULT_OF, FAULTS
 from bouncekit.theme import CELL, ROOMY_ROW, SMALLEST_DOT, WIDE_CELL, action_colour, fault_colour
 
 
-def codes(frame: pl.DataFrame) -> alt.LayerChart:
+def codes(frame: pl.DataFrame) -> Drawing:
     """The reply codes with their meaning, most frequent first (at most 20).
 
     `frame`: reply_code Int16 (null: no code), meaning String, events UInt32, share Float64 of all
@@ -75,10 +77,11 @@ def codes(frame: pl.DataFrame) -> alt.LayerChart:
         "Events by reply code, with the code's standard meaning" + cut(totals, data, "code"),
         "Bars: the number of events by SMTP reply code, with the meaning of each code.",
         height=ROOMY_ROW,
+        shown=totals,
     )
 
 
-def codes_by_category(frame: pl.DataFrame) -> alt.LayerChart:
+def codes_by_category(frame: pl.DataFrame) -> Drawing:
     """What the same reply code stands for: categories down, the 10 most frequent codes across.
 
     `frame`: reply_code Int16 (null: no code), category Enum, events UInt32.
@@ -96,10 +99,11 @@ def codes_by_category(frame: pl.DataFrame) -> alt.LayerChart:
         "Events by category (down) and reply code (across)" + cut(top, data, "code"),
         "A grid of dots: the number of events by category and SMTP reply code.",
         width=CELL,
+        shown=shown,
     )
 
 
-def categories(frame: pl.DataFrame) -> alt.FacetChart:
+def categories(frame: pl.DataFrame) -> Drawing:
     """Why mail bounced: the categories, grouped by whose fault it is.
 
     `frame`: category Enum, events UInt32, share Float64 of all events. The fault follows from the
@@ -125,10 +129,11 @@ def categories(frame: pl.DataFrame) -> alt.FacetChart:
         "Why it bounced, and whose fault that is",
         "Events by category; the colour says what to do about it",
         "Bars: the number of events by category, in groups by whose fault it is.",
+        shown=data,
     )
 
 
-def certainties(frame: pl.DataFrame) -> alt.LayerChart:
+def certainties(frame: pl.DataFrame) -> Drawing:
     """What the verdicts rest on: categories down; text, export and codes across.
 
     `frame`: category Enum, certainty Enum, events UInt32.
@@ -145,10 +150,11 @@ def certainties(frame: pl.DataFrame) -> alt.LayerChart:
         "What the verdicts rest on",
         "Events by category (down) and what decided it (across)" + cut(shown, shown, "category"),
         "A grid of dots: the number of events by category and by the evidence that decided it.",
+        shown=shown,
     )
 
 
-def code_against_text(frame: pl.DataFrame) -> alt.LayerChart:
+def code_against_text(frame: pl.DataFrame) -> Drawing:
     """What the text says (down) and what the codes alone would have said (across, at most 12).
 
     `frame`: code_says and text_says Enum (categories), events UInt32, as
@@ -162,8 +168,8 @@ def code_against_text(frame: pl.DataFrame) -> alt.LayerChart:
     )
     across = words_across("code_says", shown["code_says"], CATEGORIES)
     base = alt.Chart(shown).encode(
-        across.title("what the codes alone would have said" if shown.height else None),
-        categories_down("text_says", "what the text says" if shown.height else None),
+        across.title("what the codes alone would have said"),
+        categories_down("text_says", "what the text says"),
     )
     hollow, filled = base.transform_filter("datum.agree"), base.transform_filter("!datum.agree")
     dot = dots(shown, SMALLEST_DOT)
@@ -179,10 +185,11 @@ def code_against_text(frame: pl.DataFrame) -> alt.LayerChart:
         + cut(top, data, "code_says"),
         "A grid of dots: the number of events by what the text says and what the codes say.",
         width=WIDE_CELL,
+        shown=shown,
     )
 
 
-def faults_over_time(frame: pl.DataFrame) -> alt.Chart:
+def faults_over_time(frame: pl.DataFrame) -> Drawing:
     """Whose fault the bounces were, over time.
 
     `frame`: one of week, day, month (Date) or mailing (String, in the order of sending), fault
@@ -195,8 +202,9 @@ def faults_over_time(frame: pl.DataFrame) -> alt.Chart:
     shown = ranked(latest(data, by, 104 if timed else 40), "fault", FAULTS)
     colour = fault_colour(shown["fault"])
     if timed:
-        bars = alt.Chart(spans(shown, by)).mark_bar().encode(time_axis(by, by), alt.X2("until"))
-        chart: alt.Chart = bars.encode(alt.Y("top:Q", title="events"), alt.Y2("bottom"), colour)
+        bars = alt.Chart(spans(shown, by)).mark_bar()
+        bars = bars.encode(period_axis(shown, by), alt.X2("until"))
+        chart: alt.Chart = bars.encode(count_up("top", "events"), alt.Y2("bottom"), colour)
     else:
         bars = alt.Chart(in_order(shown, by)).mark_bar()
         chart = bars.encode(count_axis("events"), rows_down(by), colour, order="rank:Q")
@@ -205,4 +213,5 @@ def faults_over_time(frame: pl.DataFrame) -> alt.Chart:
         "Whose fault the bounces were",
         f"Events by {by}" + cut(shown, data, by, "the latest"),
         f"Stacked bars: the number of events by {by}, divided by fault.",
+        shown=shown,
     )

@@ -1,6 +1,6 @@
 """What the charts do to a frame before they draw it: check, mask, cut, order, label."""
 
-from itertools import pairwise
+from itertools import takewhile
 
 import polars as pl
 import polars.selectors as cs
@@ -13,7 +13,8 @@ MOST_ROWS = 5_000  # a frame with more rows than this has not been counted yet
 NO_CODE = "no code"
 NAME_LENGTH = 40  # characters of a name that a chart keeps
 MEANING_LENGTH = 80  # and of what a reply code means
-WEEK = 7 * 86_400_000  # in milliseconds
+DAY = 86_400_000  # in milliseconds
+LENGTHS = {"day": DAY, "week": 7 * DAY, "month": 28 * DAY}  # no month is shorter
 
 NUMBER, TEXT, TIME, PERIOD = "a number", "text", "a date or time", "a date, a time or text"
 UNSEEN = r"[\p{Cc}\p{Cf}]"  # breaks a line, turns the reading direction, or hides
@@ -23,7 +24,10 @@ TEXTS = cs.enum() | cs.categorical() | cs.by_dtype(pl.Null)
 def finished(
     frame: pl.DataFrame, chart: str, needed: dict[str, str], *, longest: int = NAME_LENGTH
 ) -> pl.DataFrame:
-    """The needed columns, checked, masked and cut to what a chart can hold; Enum as String."""
+    """The needed columns, checked, masked and with names that a chart can hold; Enum as String.
+
+    Two names stay two: what a chart groups by its labels is grouped by the whole names.
+    """
     if frame.height > MOST_ROWS:
         raise BouncekitError(
             f"charts.{chart}: {frame.height:,} rows are too many to draw (at most {MOST_ROWS:,}); "
@@ -39,8 +43,10 @@ def finished(
                 f"charts.{chart}: column '{name}' is {frame.schema[name]}, but must be {kind}."
             )
     plain = frame.select(*needed).with_columns(TEXTS.cast(pl.String))
-    text = shortened(cs.string().str.replace_all(UNSEEN, "�"), longest)
-    return mask(plain).with_columns(text, cs.float().round_sig_figs(6))
+    seen = mask(plain).with_columns(
+        cs.string().str.replace_all(UNSEEN, "�"), cs.float().round_sig_figs(6)
+    )
+    return seen.with_columns(labelled(column, longest) for column in seen.select(cs.string()))
 
 
 def is_of_kind(dtype: pl.DataType, kind: str) -> bool:
@@ -50,11 +56,46 @@ def is_of_kind(dtype: pl.DataType, kind: str) -> bool:
     return {NUMBER: dtype.is_numeric(), TEXT: text, TIME: time, PERIOD: time or text}[kind]
 
 
-def shortened(text: pl.Expr, longest: int) -> pl.Expr:
+def labelled(names: pl.Series, longest: int) -> pl.Series:
+    """A label for each name: short, and never the same for two names."""
+    whole = names.drop_nulls().unique(maintain_order=True).to_list()
+    short = [name for name in whole if len(name) <= longest]
+    alike: dict[str, list[str]] = {}
+    for name in whole:
+        if len(name) > longest:
+            alike.setdefault(shortened(name, longest), []).append(name)
+    labels, taken = dict(zip(short, short, strict=True)), set(short)
+    for label, group in alike.items():
+        for name in group:
+            wanted = label if len(group) == 1 else around_difference(name, group, longest)
+            labels[name] = numbered(wanted, taken, longest)
+            taken.add(labels[name])
+    return names.replace_strict(labels, default=None, return_dtype=pl.String)
+
+
+def shortened(text: str, longest: int) -> str:
     """A text cut in the middle: long names mostly differ at their ends."""
     start = longest * 2 // 3
-    middle = text.str.head(start) + "…" + text.str.tail(longest - start - 1)
-    return pl.when(text.str.len_chars() > longest).then(middle).otherwise(text)
+    return text if len(text) <= longest else f"{text[:start]}…{text[start + 1 - longest :]}"
+
+
+def around_difference(name: str, alike: list[str], longest: int) -> str:
+    """The beginning of a name, and what tells it from others that begin and end like it."""
+    of_all = takewhile(lambda letters: len(set(letters)) == 1, zip(*alike, strict=False))
+    start, begins = longest // 3, len(list(of_all))
+    room = longest - start - 2  # for what differs, between two ellipses
+    at = max(start, min(begins - room // 2, len(name) - room))
+    return f"{name[:start]}…{name[at : at + room]}" + "…" * (at + room < len(name))
+
+
+def numbered(label: str, taken: set[str], longest: int) -> str:
+    """The label, with the first number that makes it one of its own."""
+    number, told = 1, label
+    while told in taken:
+        number += 1
+        mark = f" ({number})"
+        told = label[: longest - len(mark)] + mark
+    return told
 
 
 def named_codes(data: pl.DataFrame) -> pl.DataFrame:
@@ -119,11 +160,9 @@ def rank_of_first(names: pl.Series) -> pl.Series:
 
 def spans(data: pl.DataFrame, by: str) -> pl.DataFrame:
     """The data with the four edges of each stacked bar: Vega-Lite stacks no bars with two ends."""
-    starts = data.select(epoch(by).unique().sort()).to_series().to_list()
-    length = min((b - a for a, b in pairwise(starts)), default=WEEK)
     top = pl.col("events").cum_sum().over(by, order_by="rank")
     return data.with_columns(epoch(by), top=top, bottom=top - pl.col("events")).with_columns(
-        until=pl.col(by) + int(0.86 * length)  # a little apart from the next
+        until=pl.col(by) + int(0.86 * LENGTHS[by])  # a little apart from the next
     )
 
 
@@ -133,17 +172,21 @@ def epoch(time: str) -> pl.Expr:
 
 
 def cut(shown: pl.DataFrame, data: pl.DataFrame, by: str, which: str = "the most frequent") -> str:
-    """What the chart leaves out, for its subtitle; nothing where all is shown."""
+    """What the chart leaves out, for its subtitle; nothing where all or nothing is shown."""
     count, total = shown[by].n_unique(), data[by].n_unique()
-    if not total:
-        return "; nothing to show"
-    return f"; {which} {count:,} of {total:,}" if count < total else ""
+    return f"; {which} {count:,} of {total:,}" if 0 < count < total else ""
 
 
 def thousands(column: str) -> pl.Expr:
     """A count as text with separators."""
     digits = pl.col(column).cast(pl.Int64).cast(pl.String).str.reverse()
     return digits.str.replace_all(r"(\d{3})", "${1},").str.strip_suffix(",").str.reverse()
+
+
+def counted(column: str, one: str, many: str) -> pl.Expr:
+    """A count with its noun: 1 address, 2 addresses."""
+    noun = pl.when(pl.col(column) == 1).then(pl.lit(one)).otherwise(pl.lit(many))
+    return pl.format("{} {}", thousands(column), noun)
 
 
 def per_cent(column: str) -> pl.Expr:

@@ -15,14 +15,14 @@ from bouncekit.charts.data import (
     thousands,
     with_action,
 )
-from bouncekit.charts.parts import count_axis, rows_down, titled
+from bouncekit.charts.parts import Drawing, count_axis, rows_down, titled
 from bouncekit.schema import ACTIONS, VERDICTS
 from bouncekit.theme import ACTION_OF_VERDICT, action_colour, verdict_colour
 
 ACTED_ON = VERDICTS[:-1]  # what is kept is no bar: a list of a million would hide the rest
 
 
-def funnel(frame: pl.DataFrame) -> alt.LayerChart:
+def funnel(frame: pl.DataFrame) -> Drawing:
     """How many addresses to remove, pause or hold; how many stay is told beside.
 
     `frame`: verdict Enum, recipients UInt32. With category Enum as well, one row per verdict and
@@ -54,10 +54,11 @@ def funnel(frame: pl.DataFrame) -> alt.LayerChart:
         "What to do with the addresses",
         f"Addresses by verdict; {kept:,} more stay on the list",
         "Bars: the number of addresses to remove, to pause and to hold, by reason.",
+        shown=acted,
     )
 
 
-def policies(frame: pl.DataFrame) -> alt.LayerChart:
+def policies(frame: pl.DataFrame) -> Drawing:
     """How many addresses each policy would take off the list (at most 30 policies).
 
     `frame`: policy String (in the order to show), verdict Enum, recipients UInt32. What a policy
@@ -87,4 +88,5 @@ def policies(frame: pl.DataFrame) -> alt.LayerChart:
         "What each policy would do to this list",
         "Addresses to remove, to pause and to hold" + cut(shown, data, "policy", "the first"),
         "Stacked bars: the number of addresses that each policy removes, pauses and holds.",
+        shown=shown,
     )

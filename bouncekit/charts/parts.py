@@ -1,28 +1,58 @@
 """What several charts are made of: axes, dots, titles."""
 
-from typing import TypeVar
-
 import altair as alt
 import polars as pl
 
+from bouncekit.charts.data import epoch
 from bouncekit.schema import CATEGORIES
 from bouncekit.theme import HEADING_LINE, HEADING_SPACE, TICKS, action_colour
 
-Chart = TypeVar("Chart", alt.Chart, alt.LayerChart, alt.FacetChart)
+Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
 
 PANEL_HEIGHT = 90
-FEW_TICKS = alt.Axis(format=",d", tickCount=3, tickMinStep=1)
+NOTHING = "Nothing to show"
+FEW_STARTS = 8  # periods that each get a tick of their own
+
+
+def whole_numbers(ticks: int | None = None) -> alt.Axis:
+    """An axis of counts: Vega breaks a small one into fractions, and they are hidden."""
+    is_whole = "datum.value % 1 == 0"
+    return alt.Axis(
+        format=",d",
+        tickMinStep=1,
+        tickCount=ticks or alt.Undefined,
+        labelExpr=f"{is_whole} ? datum.label : ''",
+        gridOpacity=alt.condition(is_whole, alt.value(1), alt.value(0)),
+    )
+
+
+FEW_TICKS = whole_numbers(3)
 
 
 def count_axis(column: str, title: str | None = None) -> alt.X:
     """The axis of a count, across."""
-    return alt.X(f"{column}:Q", title=title or column, axis=alt.Axis(format=",d", tickMinStep=1))
+    return alt.X(f"{column}:Q", title=title or column, axis=whole_numbers())
+
+
+def count_up(column: str, title: str | None = None) -> alt.Y:
+    """The axis of a count, upwards."""
+    return alt.Y(f"{column}:Q", title=title or column, axis=whole_numbers())
 
 
 def time_axis(column: str, title: str = "time (UTC)") -> alt.X:
     """The axis of a time, across, in UTC."""
     axis = alt.Axis(format=TICKS, labelOverlap=True)
     return alt.X(f"{column}:T", title=title, axis=axis, scale=alt.Scale(type="utc", padding=8))
+
+
+def period_axis(shown: pl.DataFrame, by: str) -> alt.X:
+    """The axis of days, weeks or months: a few get a tick each, so that a day has no hours."""
+    starts = shown.select(epoch(by).unique().sort()).to_series().to_list()
+    time = time_axis(by, by)
+    if len(starts) > FEW_STARTS:
+        return time
+    unit = "month" if by == "month" else "day"
+    return time.axis(format=TICKS[unit], labelOverlap=True, labelSeparation=8, values=starts)
 
 
 def categories_down(column: str, title: str | None = None) -> alt.Y:
@@ -82,9 +112,27 @@ def bars_by_panel(
     return panels
 
 
-def titled(chart: Chart, title: str, subtitle: str, description: str, **size: alt.Step) -> Chart:
-    """The chart with its title and, for those who cannot see it, its description."""
-    titled: Chart = chart.properties(
-        title=alt.Title(title, subtitle=subtitle), description=description, **size
-    )
-    return titled
+def titled(
+    chart: Drawing,
+    title: str,
+    subtitle: str,
+    description: str,
+    *,
+    shown: pl.DataFrame,
+    **size: alt.Step,
+) -> Drawing:
+    """The chart with its title and, for those who cannot see it, its description.
+
+    Where nothing is shown a sentence stands in its place: axes of nothing look like a measurement.
+    """
+    heading = alt.Title(title, subtitle=subtitle)
+    if shown.is_empty():
+        return nothing().properties(title=heading, description=f"{description} {NOTHING}.")
+    return chart.properties(title=heading, description=description, **size)
+
+
+def nothing() -> alt.Chart:
+    """What stands in the place of every chart that has nothing to show."""
+    said = alt.Chart(pl.DataFrame({"said": [NOTHING]})).mark_text(style="nothing")
+    chart: alt.Chart = said.encode(text="said:N", x=alt.value(0), y=alt.value(0))
+    return chart.properties(height=40)

@@ -17,13 +17,14 @@ from bouncekit.charts.data import (
 from bouncekit.charts.parts import (
     FEW_TICKS,
     PANEL_HEIGHT,
+    Drawing,
     bars_by_panel,
     panels_down,
     rows_down,
     time_axis,
     titled,
 )
-from bouncekit.charts.sending import SES_LIMITS
+from bouncekit.charts.sending import SES_LIMITS, ses_limits
 from bouncekit.theme import PALETTE
 
 MOST_POLICIES = 30
@@ -33,7 +34,7 @@ DAYS = ("0-7", "8-14", "15-30", "31-60", "61-90", "91-180", "over 180")
 ENDS = ("bounces avoided", "other sends saved", "addresses lost")
 
 
-def saved_and_lost(frame: pl.DataFrame) -> alt.FacetChart:
+def saved_and_lost(frame: pl.DataFrame) -> Drawing:
     """What each policy saves, and whom it loses (the first 30 policies).
 
     `frame`: policy String (in the order to show), lost, sends_saved, bounces_avoided UInt32, as
@@ -68,10 +69,11 @@ def saved_and_lost(frame: pl.DataFrame) -> alt.FacetChart:
         "Replayed on this history; lost: removed, yet took or opened mail later"
         + cut(first, data, "policy", "the first"),
         "Bars: the bounces avoided, other sends saved and addresses lost by each policy.",
+        shown=shown,
     )
 
 
-def removals(frame: pl.DataFrame) -> alt.FacetChart:
+def removals(frame: pl.DataFrame) -> Drawing:
     """How many addresses each policy takes off after each mailing (6 policies, 60 mailings).
 
     `frame`: policy String, start Datetime (of the mailing), removals UInt32, as
@@ -86,10 +88,11 @@ def removals(frame: pl.DataFrame) -> alt.FacetChart:
         "How many addresses come off after each mailing",
         "Removals by mailing, for each policy" + cut(shown, data, "policy", "the first"),
         "Bars over time, a panel a policy: the number of addresses removed after each mailing.",
+        shown=shown,
     )
 
 
-def rates_compared(frame: pl.DataFrame) -> alt.FacetChart:
+def rates_compared(frame: pl.DataFrame) -> Drawing:
     """The bounce rate with each policy and without, and the limits of Amazon SES (6 policies).
 
     `frame`: policy String, start Datetime (of the mailing), sends, bounces UInt32, rate Float64
@@ -97,9 +100,8 @@ def rates_compared(frame: pl.DataFrame) -> alt.FacetChart:
     """
     data, shown = _panels(frame, "rates_compared", "sends", "bounces", "rate")
     shown = shown.with_columns(before=(pl.col("bounces") / pl.col("sends")).round_sig_figs(6))
-    limits = pl.DataFrame({"limit": SES_LIMITS.values(), "label": SES_LIMITS.keys()})
     names = shown.select("policy", "order").unique(maintain_order=True)
-    edge = names.join(limits, how="cross").with_columns(
+    edge = names.join(SES_LIMITS, how="cross").with_columns(
         start=pl.lit(shown["start"].max(), pl.Int64)
     )
     lines = pl.concat(
@@ -111,27 +113,30 @@ def rates_compared(frame: pl.DataFrame) -> alt.FacetChart:
     )
     x, percent = time_axis("start", "mailing"), alt.Axis(format=".0%", tickCount=4)
     base = alt.Chart().transform_filter("datum.kind == 'line'")
-    limit = alt.Chart().transform_filter("datum.kind == 'limit'")
+    limits = ses_limits(alt.Chart().transform_filter("datum.kind == 'limit'"))
+    before = base.encode(x, alt.Y("before:Q", title=None, axis=percent))
+    now = base.encode(x, alt.Y("rate:Q", title=None, axis=percent))
+    dots = [before.mark_point(style="arrived"), now.mark_point(style="small")]
+    single = dots if shown["start"].n_unique() == 1 else []  # one mailing makes no line
     layers = alt.layer(
-        limit.mark_rule(style="limit_line").encode(alt.Y("limit:Q")),
-        limit.mark_text(style="limit").encode(
-            alt.Y("limit:Q"), text="label:N", x=alt.value("width")
-        ),
-        base.mark_line(style="reference").encode(x, alt.Y("before:Q", title=None, axis=percent)),
-        base.mark_line().encode(x, alt.Y("rate:Q", title=None, axis=percent)),
+        *limits,
+        before.mark_line(style="reference"),
+        now.mark_line(),
+        *single,
         data=lines,
     ).properties(height=PANEL_HEIGHT)
     chart: alt.FacetChart = layers.facet(row=panels_down("policy"))
     return titled(
         chart,
         "How much of each mailing would still bounce",
-        "Line: bounces of sends with the policy; dashed: as it was; rules: limits of Amazon SES"
+        "Line: bounces of sends with the policy; dashed: without; rules: limits of Amazon SES"
         + cut(shown, data, "policy", "the first"),
         "Lines over time, a panel a policy: the bounce rate with the policy and without.",
+        shown=shown,
     )
 
 
-def days_to_removal(frame: pl.DataFrame) -> alt.FacetChart:
+def days_to_removal(frame: pl.DataFrame) -> Drawing:
     """How long dead addresses stay on the list under each policy (the first 6 policies).
 
     `frame`: policy String, days (Enum or String, one of `DAYS`), recipients UInt32, as
@@ -160,6 +165,7 @@ def days_to_removal(frame: pl.DataFrame) -> alt.FacetChart:
         "Removed addresses by days from their first failure to their removal"
         + cut(shown, data, "policy", "the first"),
         "Bars, a panel a policy: the number of removed addresses by the days it took.",
+        shown=shown,
     )
 
 

@@ -11,31 +11,32 @@ from bouncekit.charts.data import (
     PERIOD,
     TEXT,
     TIME,
+    counted,
     cut,
     epoch,
     finished,
     in_order,
+    labelled,
     latest,
-    shortened,
-    thousands,
     with_action,
 )
-from bouncekit.charts.parts import by_order, time_axis, titled
-from bouncekit.theme import ROOMY_ROW, action_colour
+from bouncekit.charts.parts import Drawing, by_order, time_axis, titled
+from bouncekit.theme import ROOMY_ROW, TICKS, action_colour
 
 # Amazon SES puts an account under review at 5 % bounces and may pause it at 10 %
 # (Amazon SES, questions and answers on its sending review process).
-SES_LIMITS: Final = {"SES review": 0.05, "SES pause": 0.10}
+SES_LIMITS: Final = pl.DataFrame({"limit": [0.05, 0.10], "label": ["SES review", "SES pause"]})
+MAILING_LENGTH = 24  # characters of a name that stands on end
 
 
-def bounce_rate(frame: pl.DataFrame) -> alt.LayerChart:
+def bounce_rate(frame: pl.DataFrame) -> Drawing:
     """The bounce rate of each mailing, beside the limits of Amazon SES (the latest 40).
 
     `frame`: mailing (String in the order of sending, or Date or Datetime), sends UInt32, bounces
     UInt32, rate Float64 (bounces of sends, 0 to 1).
     """
     needed = {"mailing": PERIOD, "sends": NUMBER, "bounces": NUMBER, "rate": NUMBER}
-    data = finished(frame, "bounce_rate", needed)
+    data = finished(frame, "bounce_rate", needed, longest=MAILING_LENGTH)
     timed = data.schema["mailing"] != pl.String
     shown = in_order(latest(data, "mailing", 40), "mailing")
     if timed:
@@ -43,28 +44,32 @@ def bounce_rate(frame: pl.DataFrame) -> alt.LayerChart:
     x = (
         time_axis("mailing", "mailing")
         if timed
-        else alt.X("mailing:N", title="mailing", sort=by_order())
+        else alt.X("mailing:N", title=None, sort=by_order(), axis=alt.Axis(labelAngle=-45))
     )
     y = alt.Y("rate:Q", title="bounces of sends", axis=alt.Axis(format=".0%"))
-    limits = pl.DataFrame({"limit": SES_LIMITS.values(), "label": SES_LIMITS.keys()})
-    limit = alt.Chart(limits).encode(alt.Y("limit:Q"))
     line = alt.Chart(shown).encode(x, y)
-    chart: alt.LayerChart = (
-        limit.mark_rule(style="limit_line")
-        + limit.mark_text(style="limit").encode(text="label:N", x=alt.value("width"))
-        + line.mark_line()
-        + line.mark_point(style="named")
-    )
+    limits = ses_limits(alt.Chart(SES_LIMITS))
+    chart = alt.layer(*limits, line.mark_line(), line.mark_point(style="named"))
     return titled(
         chart,
         "How much of each mailing bounced",
         "Bounces as a share of sends, and the limits of Amazon SES"
         + cut(shown, data, "mailing", "the latest"),
         "A line: the share of each mailing that bounced, with the limits of 5 and 10 per cent.",
+        shown=shown,
     )
 
 
-def alerts(frame: pl.DataFrame) -> alt.LayerChart:
+def ses_limits(limits: alt.Chart) -> list[alt.Chart]:
+    """The two limits as lines with their names at the right, of a chart with limit and label."""
+    limit = limits.encode(alt.Y("limit:Q"))
+    names = limit.encode(text="label:N", x=alt.value("width"))
+    pause = names.mark_text(style="above").transform_filter("datum.label == 'SES pause'")
+    review = names.mark_text(style="under").transform_filter("datum.label == 'SES review'")
+    return [limit.mark_rule(style="limit_line"), pause, review]
+
+
+def alerts(frame: pl.DataFrame) -> Drawing:
     """What is wrong with the sending itself, and since when (at most 30 alerts).
 
     `frame`: category Enum, provider String, blocklist String (null: none named), first_seen and
@@ -81,19 +86,26 @@ def alerts(frame: pl.DataFrame) -> alt.LayerChart:
         "first_seen",
         "recipients",
         "action",
-        # What was seen once is a dot, not nothing.
+        # What was seen once is short, not nothing.
         until=pl.max_horizontal("last_seen", pl.col("first_seen") + range_shown // 80),
-        alert=shortened(name, MEANING_LENGTH),
-        label=pl.format("{} addresses", thousands("recipients")),
+        alert=name,
+        label=counted("recipients", "address", "addresses"),
     )
-    seen = "from the first to the last refusal (UTC)"
-    row = alt.Y("order:O", title=None)
-    base = alt.Chart(shown).encode(row)
-    bars = base.encode(time_axis("first_seen", seen), alt.X2("until"))
+    shown = shown.with_columns(labelled(shown["alert"], MEANING_LENGTH))
+    since = time_axis("first_seen", "from the first to the last refusal (UTC)")
+    moments = shown["first_seen"].append(shown["until"]).unique().to_list()
+    is_instant = len(moments) == 1  # which is no span: all are dots, over their day
+    if is_instant:
+        since = since.axis(format=TICKS["day"], values=moments)
+    base = alt.Chart(shown).encode(alt.Y("order:O", title=None))
+    seen = base.encode(since, action_colour(shown["action"]))
+    spans = seen.encode(alt.X2("until")).mark_bar(style="span")
+    marks = seen.mark_point(style="bounced") if is_instant else spans
+    counts = base.mark_text(style="beside" if is_instant else "value")
     chart: alt.LayerChart = (
-        bars.mark_bar(style="span").encode(action_colour(shown["action"]))
+        marks
         + base.mark_text(style="name").encode(text="alert:N", x=alt.value(0))
-        + base.mark_text(style="value").encode(time_axis("until", seen), text="label:N")
+        + counts.encode(alt.X("until:T"), text="label:N")
     )
     return titled(
         chart,
@@ -102,4 +114,5 @@ def alerts(frame: pl.DataFrame) -> alt.LayerChart:
         + cut(first, data.with_row_index("order"), "order", "the first"),
         "Bars over time: the first and last refusal of each sender-side problem.",
         height=ROOMY_ROW,
+        shown=shown,
     )
