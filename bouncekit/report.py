@@ -31,6 +31,7 @@ from bouncekit.offenders import hygiene, offenders, pareto
 from bouncekit.own_rules import own_phrases
 from bouncekit.policy import decide
 from bouncekit.presets import find_policy
+from bouncekit.read.made import MANIFEST
 from bouncekit.revivals import revivals
 from bouncekit.suppress import write_suppressions
 from bouncekit.theme import ROWS, picture, table, use_theme
@@ -38,7 +39,6 @@ from bouncekit.theme import ROWS, picture, table, use_theme
 if TYPE_CHECKING:
     from bouncekit.read import Reading
 
-MANIFEST = "manifest.json"
 MOST_REMOVALS = 20  # that the first page shows; remove.csv has all
 MOST_EXPORTS = 5  # that a notebook's page names; manifest.json has all
 

@@ -19,11 +19,12 @@ from bouncekit.drafts import is_stream, whole_file
 from bouncekit.errors import BouncekitError
 from bouncekit.files import refuse_bytes, with_formulas
 from bouncekit.formats import Format, find_format, formats, is_address, parts, table, write
+from bouncekit.read import made
 
 SERVICES: Sequence[str] = tuple(formats())
 CHANGES = ("added", "kept", "withdrawn")
 # What follows the name of the list in the name of its manifest.
-MANIFEST = ".manifest.json"
+MANIFEST = f".{made.MANIFEST}"
 _NOBODY = pl.Series("recipient", [], pl.String)
 
 

@@ -285,7 +285,8 @@ def report(
     import json
 
     from bouncekit.policy import find_policy
-    from bouncekit.report import MANIFEST, refuse_to_replace, usable, write_report
+    from bouncekit.read.made import MANIFEST
+    from bouncekit.report import refuse_to_replace, usable, write_report
 
     # Mistakes in there are told before anything is read.
     rules = usable(rules)

@@ -105,16 +105,19 @@ def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -
 
 def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
     """What a file holds; an empty part of kind `skipped` if it is not ours and was not named."""
+    skipped = Part("skipped", "", pl.LazyFrame(schema=BOUNCES))
+    if is_made(found.path):
+        if not found.named:
+            return skipped
+        raise NotOursError(
+            f"{found.path} is a list or report that bouncekit wrote: name the exports instead."
+        )
     try:
-        if is_made(found.path):
-            raise NotOursError(
-                f"{found.path} is a list or report that bouncekit wrote: name the exports instead."
-            )
         return _opened(found.path, options, mended=mended)
     except NotOursError:
         if not found.named:
-            return Part("skipped", "", pl.LazyFrame(schema=BOUNCES))
-        if not is_made(found.path) and (plain := _plain(found.path, options)):
+            return skipped
+        if plain := _plain(found.path, options):
             return plain
         raise
     except DAMAGE:
