@@ -16,7 +16,7 @@ test: $(READY)  ## every check: style, types, tests, doctests, README and notebo
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical --dist=loadfile
 
 bench: $(READY)  ## how fast it is and how much memory it takes, beside others: one table
 	$(BIN)/python tests/benchmarks/bench.py

@@ -67,14 +67,16 @@ ENHANCED_CODE = (
 
 # What differs from message to message and never says why: addresses, IP addresses, numbered hosts,
 # queue ids. Letters between digits make an id: BL000001 and 0spam are names, and 550user is a code
-# and a word. Numbers of up to six digits may be seconds.
+# and a word. Numbers of up to six digits may be seconds, and so are
+# 1800s and 3600sec.
 _PART = r"""[^\s<>()\[\]"',;:\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]*"""
 _ADDRESS = f"{_PART}@{_PART}"
 _OF_ONE_MESSAGE = (
     rf"(?i){_ADDRESS}|[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}"
     r"|\b(?:[a-z][a-z-]*[0-9][a-z0-9-]*\.[a-z0-9.-]*[a-z]"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|(?:[a-z]{1,3}[0-9]{1,4}-)?[a-z]*(?:[0-9]+[a-z]+[0-9]|[0-9]{4,}[a-z])[0-9a-z]*(?:\.[0-9]+)?"
+    r"|(?:[a-z]{1,3}[0-9]{1,4}-)?"
+    r"[a-z]*(?:[0-9]+[a-z]+[0-9]|[0-9]{4,}(?:[a-rt-z]|s[a-df-z]))[0-9a-z]*(?:\.[0-9]+)?"
     r"|[a-z]*[0-9]{7,})\b"
 ).replace(r"\b", r"(?-u:\b)")
 

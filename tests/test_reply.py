@@ -126,6 +126,8 @@ TEMPLATES = [
 
 DELAYS = [
     ("450 Greylisted, try again in 300 seconds", 300),
+    ("450 Greylisted, please retry in 3600s", 3600),
+    ("451 Too busy. Try again in 1800sec.", 1800),
     ("451 please come back in 00:05:00", 300),
     ("retry in 5 minutes", 300),
     ("Greylisted for 300s", 300),
