@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
-import altair as alt
 import polars as pl
-from altair.utils.mimebundle import spec_to_mimebundle
 
 from bouncekit.files import in_html
 from bouncekit.mask import mask
 from bouncekit.schema import ACTIONS, FAULTS, VERDICTS
+from bouncekit.vega import alt, spec_to_mimebundle
 
 # Colour means the action, in every chart. The nine differ by a CIELAB distance of 25 or more also
 # for readers without red, green or blue cones, and stand off a white page (contrast 2.2 : 1).

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
@@ -205,3 +206,12 @@ def test_any_text_makes_a_table_of_whole_lines(texts: list[str], name: str) -> N
     noted = len(texts) > theme.ROWS or not texts
     assert len(lines) == 1 + min(len(texts), theme.ROWS) + noted
     assert len(re.findall("<td", data["text/html"])) == min(len(texts), theme.ROWS)
+
+
+def test_the_theme_loads_no_grammar_of_uris_and_leaves_it_to_others():
+    told = (
+        "import sys, bouncekit.theme; print('rfc3987_syntax' in sys.modules);"
+        "import rfc3987_syntax; print(rfc3987_syntax.is_valid_syntax('iri', 'http://example.org/'))"
+    )
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "True"]

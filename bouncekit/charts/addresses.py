@@ -1,6 +1,5 @@
 """Which addresses keep bouncing: the few that make most of it, runs, timelines, hygiene."""
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
@@ -29,6 +28,7 @@ from bouncekit.charts.parts import (
     titled,
 )
 from bouncekit.theme import action_colour
+from bouncekit.vega import alt
 
 LONG_STREAK = 20
 MOST_CATEGORIES = 4

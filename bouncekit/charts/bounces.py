@@ -1,6 +1,5 @@
 """What bounced, and why: codes, categories, faults."""
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
@@ -37,6 +36,7 @@ from bouncekit.charts.parts import (
 )
 from bouncekit.schema import ACTIONS, CATEGORIES, CERTAINTIES, FAULT_OF, FAULTS
 from bouncekit.theme import CELL, ROOMY_ROW, SMALLEST_DOT, WIDE_CELL, action_colour, fault_colour
+from bouncekit.vega import alt
 
 
 def codes(frame: pl.DataFrame) -> Drawing:

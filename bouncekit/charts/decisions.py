@@ -1,6 +1,5 @@
 """What to do with the addresses."""
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
@@ -18,6 +17,7 @@ from bouncekit.charts.data import (
 from bouncekit.charts.parts import Drawing, count_axis, rows_down, titled
 from bouncekit.schema import ACTIONS, VERDICTS
 from bouncekit.theme import ACTION_OF_VERDICT, action_colour, verdict_colour
+from bouncekit.vega import alt
 
 ACTED_ON = VERDICTS[:-1]  # what is kept is no bar: a list of a million would hide the rest
 

@@ -1,11 +1,11 @@
 """What several charts are made of: axes, dots, titles."""
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import epoch
 from bouncekit.schema import CATEGORIES
 from bouncekit.theme import HEADING_LINE, HEADING_SPACE, TICKS, action_colour
+from bouncekit.vega import alt
 
 Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
 

@@ -1,6 +1,5 @@
 """Provider by provider: faults over time, outages, blocklists."""
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
@@ -28,6 +27,7 @@ from bouncekit.charts.parts import (
 )
 from bouncekit.schema import FAULTS
 from bouncekit.theme import PALETTE, fault_colour, unknown_user_shade
+from bouncekit.vega import alt
 
 MOST_PROVIDERS = 9  # three rows of panels
 MOST_BLOCKLISTS = 6

@@ -1,6 +1,5 @@
 """What policies would have done: saved and lost, removals by mailing, days, bounce rates."""
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
@@ -26,6 +25,7 @@ from bouncekit.charts.parts import (
 )
 from bouncekit.charts.sending import SES_LIMITS, ses_limits
 from bouncekit.theme import PALETTE
+from bouncekit.vega import alt
 
 MOST_POLICIES = 30
 MOST_FACETS = 6  # policies that get a panel of their own

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import altair as alt
 import polars as pl
 
 from bouncekit.charts.data import (
@@ -22,6 +21,7 @@ from bouncekit.charts.data import (
 )
 from bouncekit.charts.parts import Drawing, by_order, time_axis, titled
 from bouncekit.theme import ROOMY_ROW, TICKS, action_colour
+from bouncekit.vega import alt
 
 # Amazon SES puts an account under review at 5 % bounces and may pause it at 10 %
 # (Amazon SES, questions and answers on its sending review process).
