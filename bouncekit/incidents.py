@@ -242,8 +242,17 @@ def _receivers(names: pl.LazyFrame) -> pl.LazyFrame:
             descending=[False, False, True, False],
         )
         .unique("domain", keep="first", maintain_order=True)
-        .select("domain", receiver=pl.coalesce("name", "domain"))
+        .select("domain", receiver=pl.coalesce(_mailed(pl.col("name")), "name", "domain"))
     )
+
+
+def _mailed(host: pl.Expr) -> pl.Expr:
+    """Give the domain that a host belongs to, if mail goes there, too: readers know it by that."""
+    above = [host]
+    for _ in range(2):
+        above.append(above[-1].str.extract(r"^[^.]+\.(.+\..+)$"))
+    mailed = pl.col("domain").implode()
+    return pl.coalesce(pl.when(each.is_in(mailed)).then(each) for each in above)
 
 
 def _refusals(events: pl.LazyFrame) -> pl.LazyFrame:

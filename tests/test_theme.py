@@ -208,7 +208,7 @@ def test_any_text_makes_a_table_of_whole_lines(texts: list[str], name: str) -> N
     assert len(re.findall("<td", data["text/html"])) == min(len(texts), theme.ROWS)
 
 
-def test_the_theme_loads_no_grammar_of_uris_and_leaves_it_to_others():
+def test_the_theme_loads_no_grammar_of_uris_and_leaves_it_to_others() -> None:
     told = (
         "import sys, bouncekit.theme; print('rfc3987_syntax' in sys.modules);"
         "import rfc3987_syntax; print(rfc3987_syntax.is_valid_syntax('iri', 'http://example.org/'))"
