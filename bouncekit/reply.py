@@ -183,6 +183,7 @@ _WRAPPED = "|".join(
         r"server\s+error:\s*[0-9]{3}\b|secure\(ssl\):",  # Outlook
         r"verify\s+that\s+your\s+email\s+address\s+is\s+correct",  # Thunderbird
         r"\{(?:led|msg|fqdn|ip|lrt)=",  # Exchange
+        r"network\s+error\s+-\s+smtp\s+protocol\s+diagnostic:",  # smail
         r"headers\s+of\s+the\s+original\s+message",  # PowerMTA, of what follows
         r"including\s+all\s+(?:the\s+)?headers|message-id:\s*[<~]",
         r"delivery\s+temporarily\s+suspended:|\(host\s+\S+\[",  # Postfix
