@@ -130,8 +130,19 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_own_rules_reach_the_lists_and_every_notebook(own: Path, report: Path) -> None:
-    mine = write_report(load("export.csv"), Path("report"), rules=own).parent
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report by rules that are named by a path relative to the working directory."""
+    folder = tmp_path_factory.mktemp("mine")
+    (folder / "export.csv").write_text(EXPORT, encoding="utf-8")
+    (folder / "it's mine.toml").write_text(OWN, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_report(load("export.csv"), Path("report"), rules="it's mine.toml")
+    return folder / "report"
+
+
+def test_own_rules_reach_the_lists_and_every_notebook(mine: Path, report: Path) -> None:
     for folder, name in ((report, "unclassified"), (mine, "moved")):
         left = (folder / "unclassified.csv").read_text(encoding="utf-8")
         assert ("strange words" in left) == (name == "unclassified")
@@ -139,14 +150,13 @@ def test_own_rules_reach_the_lists_and_every_notebook(own: Path, report: Path) -
         assert ("What nobody could name" in index) == (name == "unclassified")
         assert ("with the rules of <b>it&#39;s mine.toml</b>" in index) == (name == "moved")
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        assert manifest["rules"] == (own.name if name == "moved" else None)
+        assert manifest["rules"] == ("it's mine.toml" if name == "moved" else None)
     why = (mine / "02-why-it-bounced.html").read_text(encoding="utf-8")
     assert "strange words" not in why
 
 
-def test_its_pages_do_not_tell_where_the_rules_lie(own: Path) -> None:
-    mine = write_report(load("export.csv"), Path("report"), rules=own).parent
-    place = str(Path.cwd())
+def test_its_pages_do_not_tell_where_the_rules_lie(mine: Path) -> None:
+    place = str(mine.parent)
     for path in [*mine.glob("*.html"), *mine.glob("*.json"), *mine.glob("*.csv")]:
         assert place not in path.read_text(encoding="utf-8"), path
 
