@@ -5,7 +5,7 @@ from collections.abc import Collection
 import polars as pl
 
 from bouncekit.errors import BouncekitError
-from bouncekit.schema import BOUNCES, CLASSIFICATION
+from bouncekit.schema import BOUNCES, CLASSIFICATION, Event
 
 COLUMNS = BOUNCES | CLASSIFICATION
 # What they hold may be the user's own: nothing is counted by these.
@@ -38,9 +38,10 @@ def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNT
     """Give the named columns, where they are there, the dtypes that `schema` states.
 
     A column of nulls has no dtype, a table from elsewhere has numbers for texts, words for enums,
-    days or times without a zone for times: these are midnight, and UTC. Raises BouncekitError for
-    a column that holds something else, and for words that are none of an enum where the frame is
-    in memory (a lazy one raises Polars' own error when it is run).
+    days or times without a zone for times: these are midnight, and UTC. Where somebody else names
+    no event, it is a bounce; a reader's null is an event that says nothing about delivery. Raises
+    BouncekitError for a column that holds something else, and for words that are none of an enum
+    where the frame is in memory (a lazy one raises Polars' own error when it is run).
 
     >>> dict(conformed(pl.DataFrame({"reply": [None], "line": ["A 1"]})).collect_schema())
     {'reply': String, 'line': String}
@@ -51,7 +52,11 @@ def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNT
     for name in other:
         if isinstance(frame, pl.DataFrame) and isinstance(COLUMNS[name], pl.Enum):
             _check_words(frame[name])
-    return frame.lazy().with_columns(_cast(name, schema[name]) for name in other)
+    made = [_cast(name, schema[name]) for name in other]
+    return frame.lazy().with_columns(
+        column.fill_null(pl.lit("bounce", Event)) if name == "event" else column
+        for name, column in zip(other, made, strict=True)
+    )
 
 
 def _cast(name: str, given: pl.DataType) -> pl.Expr:

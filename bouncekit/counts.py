@@ -3,7 +3,7 @@
 import polars as pl
 
 from bouncekit.classify import classify
-from bouncekit.conform import check_classified, check_frame, conformed
+from bouncekit.conform import check_classified, conformed
 from bouncekit.errors import BouncekitError
 from bouncekit.history import DOMAIN
 from bouncekit.mask import mask
@@ -78,11 +78,15 @@ def _named(by: str | list[str]) -> list[str]:
 
 def failures(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Keep the rows that tell of a failure: bounces, deferrals, complaints, drops, auto-replies."""
-    check_frame(frame)
-    lazy = frame.lazy()
-    if "event" not in lazy.collect_schema().names():
+    lazy = conformed(frame, ["event"])
+    if "event" not in lazy.collect_schema():
         return lazy
-    return lazy.filter(~pl.col("event").cast(pl.String).is_in(NO_FAILURE).fill_null(False))
+    return lazy.filter(~_is_no_failure(pl.col("event")))
+
+
+def _is_no_failure(event: pl.Expr) -> pl.Expr:
+    """True for what arrived or was read, and for events that say nothing about delivery."""
+    return event.cast(pl.String).is_in(NO_FAILURE).fill_null(True)
 
 
 def unclassified(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
@@ -110,14 +114,15 @@ def holdings(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     Takes a classified frame. Gives `holds` (String: recipients, replies (of failures), times,
     mailings, deliveries), `events` (UInt32: those that have it, or are it) and `without_it`.
     """
-    names = frame.lazy().collect_schema().names()
-    event = pl.col("event").cast(pl.String) if "event" in names else pl.lit("bounce")
-    failed = ~event.is_in(NO_FAILURE).fill_null(False)
+    given = conformed(frame, ["event", "reply"])
+    names = given.collect_schema().names()
+    event = pl.col("event") if "event" in names else pl.lit("bounce")
+    failed = ~_is_no_failure(event)
     is_there = {name: pl.col(name).is_not_null() for name in names}
     if "reply" in names:
         is_there["reply"] = failed & (pl.col("reply").str.strip_chars() != "")
     is_there["event"] = event == "delivery"
-    counts = conformed(frame, ["reply"]).select(
+    counts = given.select(
         is_there.get(column, pl.lit(False)).sum().alias(holds)
         for holds, (column, _) in _HOLDINGS.items()
     )

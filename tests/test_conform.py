@@ -20,7 +20,7 @@ from bouncekit.incidents import hours, outage_windows
 from bouncekit.offenders import timelines
 from bouncekit.policy import tally
 from bouncekit.revivals import revivals
-from bouncekit.schema import BOUNCES, CLASSIFICATION
+from bouncekit.schema import BOUNCES, CLASSIFICATION, EVENTS
 
 LIST = bounces("""
 2025-01-07 09:00 bounce ann@example.org #jan 550 5.1.1 No such user
@@ -111,6 +111,16 @@ def test_an_event_that_is_null_is_a_bounce_as_where_there_is_no_column() -> None
     nulls = without.with_columns(event=None)
     assert_frame_equal(bk.decide(nulls), bk.decide(without))
     assert "remove" in bk.decide(nulls)["verdict"]
+
+
+def test_an_event_that_a_reader_leaves_open_counts_for_nothing() -> None:
+    told = pl.Series(["bounce", None], dtype=pl.Enum(EVENTS))
+    frame = bk.classify(pl.DataFrame({"reply": ["550 5.1.1 no such user"] * 2, "event": told}))
+    frame = frame.with_columns(recipient=pl.Series(["ann@example.org", "bob@example.org"]))
+    verdicts = dict(bk.decide(frame, guard=False).select("recipient", "verdict").iter_rows())
+    assert verdicts == {"ann@example.org": "remove", "bob@example.org": "keep"}
+    assert bk.distribution(frame, by="category")["events"].to_list() == [1]
+    assert bk.offenders(frame, at_least=1)["recipient"].to_list() == ["ann@example.org"]
 
 
 def test_a_day_will_do_for_a_time() -> None:
