@@ -26,6 +26,8 @@ FEWEST_ADDRESSES = 10
 TIMES_USUAL = 5
 # ... and if the test finds it less likely than this: some providers times the hours of some years.
 CHANCE = 1e-9
+# An outage does not end with the hour: the rest of it is part of it if this share was refused.
+MOSTLY = 0.5
 # What a broken directory or a broken DNS says of good addresses.
 BLAMED_IN_OUTAGES = ("unknown_user", "unknown_domain", "inactive_mailbox")
 # What lasts longer is no outage.
@@ -60,7 +62,8 @@ def incidents(
 
     n1, p1: addresses and share of the hour; n2, p2: of times at least `FAR_HOURS` away; p: of both
     together (Dunning 1993, Computational Linguistics 19:61; Sokal and Rohlf, Biometry, ch. 17). A
-    day is one by the same test, where no hour of it is.
+    day is one by the same test of what is not in such hours of its own. An hour or a day beside an
+    incident is part of it if at least `MOSTLY` of its addresses were refused, however few they are.
 
     Columns: provider (String), start, end (Datetime: the hours in a row), attempts, refused
     (UInt32, addresses in each hour), share, usual_share (Float64; null: not known), source (String,
@@ -76,14 +79,7 @@ def incidents_in(gather: Gather) -> tuple[pl.DataFrame, pl.DataFrame]:
     busy = _busy(receivers.lazy(), refusals.lazy()).collect()
     windows, known = gather([_windows(busy), _known(receivers)])
     hours, days = (_unusual(windows.lazy(), span) for span in SPANS)
-    date = pl.col("start").dt.date()
-    days = days.join(
-        hours.select("provider", day=date),
-        left_on=["provider", date],
-        right_on=["provider", "day"],
-        how="anti",
-    )
-    found = pl.concat([hours, days]).with_columns(source=pl.lit(None, pl.String))
+    found = _by_hour_or_day(hours, days).with_columns(source=pl.lit(None, pl.String))
     of_old = known.lazy().filter(pl.col("refused") > 0)
     columns = ("provider", "start", "end", "attempts", "refused", "usual_share", "source")
     of_old = of_old.with_columns(usual_share=pl.lit(None, pl.Float64))
@@ -333,23 +329,39 @@ def _windows(busy: pl.DataFrame) -> Tally:
 def _unusual(windows: pl.LazyFrame, span: timedelta) -> pl.LazyFrame:
     """Give the windows of one length (hours, days) that are incidents.
 
-    Columns: provider, start, end, attempts, refused, usual_share.
+    Columns: provider, start, end, attempts, refused, and those of `_usual`.
     """
     counts = windows.filter(pl.col("span") == span).drop("span")
     many = counts.filter(pl.col("refused") >= FEWEST_ADDRESSES).select("provider")
     counts = counts.join(many, on="provider", how="semi").collect().lazy()
-    return (
+    end = pl.col("start").add(span).alias("end")
+    seen = (
         counts.join(_usual(counts), on=["provider", "start"])
-        .filter(_is_unusual())
-        .select(
-            "provider",
-            "start",
-            pl.col("start").add(span).alias("end"),
-            "attempts",
-            "refused",
-            "usual_share",
-        )
+        .sort("provider", "start")
+        .with_columns(end, is_unusual=_is_unusual())
     )
+    is_beside = pl.any_horizontal(
+        pl.col("is_unusual").shift(way).over("provider")
+        & (pl.col("start").shift(way).over("provider") == pl.col("start") - way * span)
+        for way in (1, -1)
+    )
+    is_part = is_beside.fill_null(False) & _is_mostly_refused()
+    return seen.filter(pl.col("is_unusual") | is_part).drop("is_unusual")
+
+
+def _by_hour_or_day(hours: pl.LazyFrame, days: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the days that are incidents even without their own hours, and the hours of others."""
+    of_day, numbers = ["provider", "day"], ["attempts", "refused"]
+    hours = hours.with_columns(day=pl.col("start").dt.truncate("1d"))
+    days = days.with_columns(day="start")
+    in_hours = hours.group_by(of_day).agg(pl.col(numbers).sum().name.prefix("in_"))
+    long = (
+        days.join(in_hours, on=of_day, how="left")
+        .with_columns((pl.col(n) - pl.col(f"in_{n}").cast(pl.Int64)).clip(0) for n in numbers)
+        .filter(pl.col("in_refused").is_null() | _is_unusual())
+    )
+    kept = hours.join(long, on=of_day, how="anti"), days.join(long, on=of_day, how="semi")
+    return pl.concat(each.drop("day") for each in kept)
 
 
 def _known(receivers: pl.DataFrame) -> Tally:
@@ -468,6 +480,11 @@ def _is_unusual() -> pl.Expr:
     )
     half_g = here * _divergence(share, both) + there * _divergence(elsewhere, both)
     return enough & (half_g > -math.log(CHANCE))
+
+
+def _is_mostly_refused() -> pl.Expr:
+    share = pl.col("refused") / pl.col("attempts")
+    return (share >= MOSTLY) & (share >= TIMES_USUAL * pl.col("usual_share"))
 
 
 def _divergence(share: pl.Expr, expected: pl.Expr) -> pl.Expr:

@@ -1,7 +1,8 @@
 """What happened to the mail as a whole: outages of providers, and faults of the sender."""
 
 import tomllib
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
 import polars as pl
@@ -12,10 +13,12 @@ from polars.testing import assert_frame_equal
 from bouncekit import rules as knowledge
 from bouncekit.alerts import alerts, blocklistings, problems
 from bouncekit.bring_back import bring_back
+from bouncekit.classify import classify
 from bouncekit.errors import BouncekitError
 from bouncekit.incidents import hours, incidents
 from bouncekit.policy import decide
 
+MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 UNKNOWN = "550 5.1.1 The email account that you tried to reach does not exist"
 NO_DOMAIN = "550 5.1.2 Host or domain name not found"
 CLOSED = "550 5.2.1 This account has been disabled"
@@ -295,3 +298,44 @@ def test_the_hours_around_an_incident_show_the_culprit_first_and_others_beside_i
     assert (worst["provider"], worst["time"]) == ("bigmail.example", at("2025-03-03 09:00"))
     assert (worst["share"], worst["events"]) == (0.5, 50)
     assert hours(bounces(BEFORE)).is_empty()
+
+
+def outage(refused: Callable[[int], bool], every: timedelta) -> pl.DataFrame:
+    """Four mailings, a week apart, to 400 addresses of a provider that refuses some of the last."""
+    rows = [
+        (MONDAY + timedelta(days=7 * week) + number * every, f"u{number}@big.example", week == 3)
+        for week in range(4)
+        for number in range(400)
+    ]
+    frame = pl.DataFrame(rows, schema=["time", "recipient", "is_last"], orient="row")
+    numbers = pl.col("recipient").str.extract(r"(\d+)").cast(pl.Int64)
+    is_refused = pl.col("is_last") & numbers.is_in([n for n in range(400) if refused(n)])
+    return classify(
+        frame.select(
+            "time",
+            "recipient",
+            event=pl.when(is_refused).then(pl.lit("bounce")).otherwise(pl.lit("delivery")),
+            reply=pl.when(is_refused).then(pl.lit("550 5.1.1 no such user")),
+        )
+    )
+
+
+def test_an_outage_of_a_day_is_held_as_a_whole_whatever_its_hours() -> None:
+    every = timedelta(minutes=3.6)  # every second one of 14 hours: 8 or 9 addresses an hour
+    for more in range(4):  # and some of the first hour besides
+        refused = {*range(0, 240, 2), *range(1, 2 * more, 2)}
+        frame = outage(refused.__contains__, every)
+        assert set(decide(frame)["verdict"]) == {"hold", "keep"}, more
+
+
+def test_the_rest_of_an_outage_behind_the_full_hour_is_part_of_it() -> None:
+    frame = outage(lambda number: 200 <= number < 309, timedelta(seconds=12))
+    assert incidents(frame)["end"].to_list() == [MONDAY + timedelta(days=21, hours=2)]
+    assert incidents(frame)["refused"].to_list() == [109]
+
+
+def test_a_few_refusals_beside_an_outage_are_no_part_of_it() -> None:
+    frame = outage(
+        lambda number: 200 <= number < 300 or number in (310, 320), timedelta(seconds=12)
+    )
+    assert incidents(frame)["refused"].to_list() == [100]
