@@ -300,16 +300,16 @@ def test_the_hours_around_an_incident_show_the_culprit_first_and_others_beside_i
     assert hours(bounces(BEFORE)).is_empty()
 
 
-def outage(refused: Callable[[int], bool], every: timedelta) -> pl.DataFrame:
-    """Four mailings, a week apart, to 400 addresses of a provider that refuses some of the last."""
+def outage(refused: Callable[[int], bool], every: timedelta, addresses: int = 400) -> pl.DataFrame:
+    """Four mailings, a week apart, to addresses of a provider that refuses some of the last."""
     rows = [
         (MONDAY + timedelta(days=7 * week) + number * every, f"u{number}@big.example", week == 3)
         for week in range(4)
-        for number in range(400)
+        for number in range(addresses)
     ]
     frame = pl.DataFrame(rows, schema=["time", "recipient", "is_last"], orient="row")
     numbers = pl.col("recipient").str.extract(r"(\d+)").cast(pl.Int64)
-    is_refused = pl.col("is_last") & numbers.is_in([n for n in range(400) if refused(n)])
+    is_refused = pl.col("is_last") & numbers.is_in([n for n in range(addresses) if refused(n)])
     return classify(
         frame.select(
             "time",
@@ -329,7 +329,7 @@ def test_an_outage_of_a_day_is_held_as_a_whole_whatever_its_hours() -> None:
 
 
 def test_the_rest_of_an_outage_behind_the_full_hour_is_part_of_it() -> None:
-    frame = outage(lambda number: 200 <= number < 309, timedelta(seconds=12))
+    frame = outage({*range(200, 309)}.__contains__, timedelta(seconds=12), addresses=309)
     assert incidents(frame)["end"].to_list() == [MONDAY + timedelta(days=21, hours=2)]
     assert incidents(frame)["refused"].to_list() == [109]
 

@@ -162,8 +162,23 @@ TRAPS: dict[str, tuple[list[str], list[tuple[str | None, ...]]]] = {
         [("deferral", "ann@example.org", "news@example.com", "wait", None)],
     ),
     "handed to a filter on the same machine": (
-        postfix(SENT.format("127.0.0.1[127.0.0.1]:10024", "250 ok: queued as 5A00000001")),
+        [
+            *postfix(SENT.format("127.0.0.1[127.0.0.1]:10024", "250 ok: queued as 5A00000001")),
+            POSTFIX.format(1, "cleanup", "5A00000001: message-id=<m@example.com>"),
+        ],
         [],
+    ),
+    "sent through a port that leads elsewhere": (
+        postfix(SENT.format("127.0.0.1[127.0.0.1]:10465", "250 ok: queued as 5A00000001")),
+        [("delivery", "ann@example.org", None, "250 ok: queued as 5A00000001", "127.0.0.1")],
+    ),
+    "deferred by soft_bounce": (
+        postfix(
+            SENT.format("mx.example.org[192.0.2.9]:25", "550 5.1.1 no").replace(
+                "sent", "SOFTBOUNCE"
+            )
+        ),
+        [("deferral", "ann@example.org", None, "550 5.1.1 no", "mx.example.org")],
     ),
     "thrown away": (
         postfix(SENT.format("none", "no mail to this domain"), program="discard"),

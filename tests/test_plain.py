@@ -132,3 +132,31 @@ def test_where_a_text_is_cut_into_blocks_changes_nothing(
     whole = bk.scan(tmp_path / "plain.txt").collect()
     monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
     assert_frame_equal(bk.scan(tmp_path / "plain.txt").collect(), whole)
+
+
+LOGS = {
+    "of a server that nobody knows": (
+        "2026-03-04T09:12:00Z INFO delivered to=ann@example.org code=250 2.1.5 ok\n"
+        "2026-03-04T09:12:01Z INFO refused to=bob@example.org said: 550 5.1.1 no such user\n"
+        "2026-03-04T09:12:02Z INFO delivered to=cy@example.org code=250 2.1.5 ok\n"
+    ),
+    "of a Windows server": (
+        "#Software: Microsoft Exchange Server\n#Fields: date-time,event,data,context\n"
+        "2026-03-04T09:12:00Z,>,RCPT TO:<ann@example.org>,\n"
+        "2026-03-04T09:12:01Z,<,550 5.1.1 no such user,\n"
+        "2026-03-04T09:12:02Z,>,RCPT TO:<bob@example.org>,\n"
+        "2026-03-04T09:12:03Z,<,250 2.1.5 ok,\n"
+    ),
+    "of journald, an entry in many lines": (
+        "Wed 2026-03-04 09:12:00.1 CET [s=ab;i=1]\n    PRIORITY=6\n"
+        "    SYSLOG_IDENTIFIER=mailer/smtp\n"
+        "    MESSAGE=sent to <ann@example.org>, 550 5.1.1 for <bob@example.org>\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_a_log_that_no_reader_knows_is_no_bounce(log: str, tmp_path: Path) -> None:
+    (path := tmp_path / "saved.log").write_text(LOGS[log], encoding="utf-8")
+    with pytest.raises(BouncekitError, match="looks like a log of a server that bouncekit does"):
+        bk.read(path)

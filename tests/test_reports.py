@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import bouncekit as bk
 from bouncekit.errors import BouncekitError
 from bouncekit.read import load, mailbox, messages, reports
-from bouncekit.read.addresses import addresses
+from bouncekit.read.addresses import addresses, in_verp
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.maildates import parse_time
 from bouncekit.read.messages import read_messages
@@ -1008,6 +1008,29 @@ def test_a_complaint_may_just_attach_the_mail_complained_about() -> None:
     assert (row["event"], row["recipient"]) == ("complaint", "bo@example.org")
 
 
+HIDDEN = ORIGINAL.replace("To: ann@example.org", "To: undisclosed-recipients:;")
+PATHS = {
+    "a return path": "Return-Path: <news-bounces+bo=example.org@lists.example.com>",
+    "who it was delivered to": "Delivered-To: bo@example.org",
+    "a stamp": "Received: from a.example by b.example for <bo@example.org>; Mon, 2 Mar 2026 09:59",
+    "an address to unsubscribe": "List-Unsubscribe: <mailto:off+bo=example.org@lists.example.com>",
+    "a link to unsubscribe": "List-Unsubscribe: <https://lists.example.com/?m=bo%40example.org>",
+}
+
+
+@pytest.mark.parametrize("told_by", PATHS)
+def test_who_complained_is_told_by_the_sender_where_the_receiver_hides_it(told_by: str) -> None:
+    report = feedback_report("Feedback-Type: abuse\n", f"{PATHS[told_by]}\n{HIDDEN}")
+    (row,) = parse_message(report.encode())
+    assert row["recipient"] == "bo@example.org"
+
+
+def test_a_complaint_about_a_post_is_not_the_lists() -> None:
+    post = f"List-Id: <ann.example.org>\n{PATHS['a return path']}\n{ORIGINAL}"
+    (row,) = parse_message(feedback_report("Feedback-Type: abuse\n", post).encode())
+    assert row["recipient"] == "bo@example.org"
+
+
 MAILED = "Final-Recipient: rfc822;ann@EXAMPLE.org"
 FORWARDED = "Final-Recipient: rfc822;a@box.example"
 ALIAS = "<a@box.example> (expanded from <ann@example.org>): gone"
@@ -1035,6 +1058,73 @@ def test_the_recipient_is_the_address_as_mailed(
     spelled = {"ann": "ann@example.org", "box": "a@box.example"}
     found = [a for a in (row["recipient"], row["final_recipient"]) if a]
     assert found == [spelled[name] for name in addresses.split()]
+
+
+def test_a_return_path_names_the_reader_of_a_list_who_is_forwarded_elsewhere() -> None:
+    status = f"{FORWARDED}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 gone"
+    path = "news-bounces+bo=example.org@list.example"
+    mail = dsn(status, original=f"X-BeenThere: ann@example.org\n{ORIGINAL}")
+    (row,) = parse_message(mail.replace("To: news@list.example", f"To: {path}").encode())
+    assert (row["recipient"], row["final_recipient"]) == ("bo@example.org", "a@box.example")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "bounces+1234567-0a1b-bo.lee=example.org@em.example.com",
+        "bounce+0a1b2c.3d4e5f-bo.lee=example.org@mg.example.com",
+        "bounce-mc.us1_1234.567-bo.lee=example.org@mail1.example.com",
+        "news-return-12-bo.lee=example.org@lists.example.com",
+        "news+bounces-bo.lee=example.org@lists.example.com",
+        "news-bounces+bo.lee=example.org@lists.example.com",
+        "bounce+bo.lee==a==example.org==news@lists.example.com",
+    ],
+)
+def test_the_return_paths_of_services_carry_the_recipient_and_more(path: str) -> None:
+    assert in_verp(path) == "bo.lee@example.org"
+
+
+def test_a_return_path_carries_a_tagged_recipient() -> None:
+    path = "news-bounces+bo+shop=example.org@lists.example.com"
+    assert in_verp(path) == "bo+shop@example.org"
+
+
+TWO = """\
+From: Mail Delivery System <Mailer-Daemon@mx.example.net>
+To: news@lists.example.com
+Subject: Mail delivery failed: returning message to sender
+X-Failed-Recipients: ann@example.org,
+  bo@example.net
+
+The following address(es) failed:
+
+  ann@example.org
+    host mx.example.org [192.0.2.1]
+    SMTP error from remote mail server after RCPT TO:<ann@example.org>:
+    550 5.1.1 <ann@example.org>: User unknown
+  bo@example.net
+    host mx.example.net [192.0.2.2]
+    SMTP error from remote mail server after end of data:
+    554 5.7.1 Message refused as spam
+"""
+
+
+def test_a_reply_ends_where_the_next_recipient_begins() -> None:
+    replies = {row["recipient"]: row["reply"] for row in parse_message(TWO.encode())}
+    assert replies == {
+        "ann@example.org": "550 5.1.1 <ann@example.org>: User unknown",
+        "bo@example.net": "554 5.7.1 Message refused as spam",
+    }
+
+
+def test_a_newsletter_about_bounces_is_none() -> None:
+    letter = (
+        "From: Tips <tips@lists.example.com>\nSubject: Undelivered mail: what it means\n"
+        "List-Unsubscribe: <https://lists.example.com/off>\n\n"
+        "Servers say: 550 5.1.1 <jane@example.org> no such user\n"
+    )
+    (row,) = parse_message(letter.encode())
+    assert row["event"] == "unreadable"
 
 
 def test_a_return_path_that_agrees_with_the_original_names_who_was_mailed() -> None:

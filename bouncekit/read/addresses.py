@@ -28,11 +28,24 @@ _PLAIN_HEADER = re.compile(
 )
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
+# What stands before the recipient in return paths.
+_BEFORE_RECIPIENT = "|".join(
+    (
+        r"[^@=+]*?[+-]\d{5}[a-z2-7]{10}-",  # signed: bouncekit.verp
+        r"bounces?\+\d+-[0-9a-f]{4}-",  # SendGrid
+        r"bounce\+[0-9a-f]+\.[0-9a-f]+-",  # Mailgun
+        r"bounce-mc\.us\d+_[\d.]+-",  # Mailchimp
+        r"[^@=]*?-return-(?:\d+-)?",  # ezmlm
+        r"[^@=]*?[+-]bounces?[+-](?=(?P<tagged>[^@=]+\+))?",  # Mailman, and a list's own
+        r"[^@=+]*?[+-]",
+    )
+)
 _VERP = re.compile(
-    r"^(?!prvs|btv1|srs)(?:[^@=+]*?[+-]\d{5}[a-z2-7]{10}-|[^@=+]*?[+-])?"  # signed: bouncekit.verp
-    r"(?P<local>[^@=+]+)=(?P<domain>[^@=+]+\.[^@=+]+)@",
+    rf"^(?!prvs|btv1|srs)(?:{_BEFORE_RECIPIENT})?"
+    r"(?P<local>(?(tagged)[^@=]+|[^@=+]+))=(?P<domain>[^@=+]+\.[^@=+]+)@",
     re.I,
 )
+_SYMPA = re.compile(r"^[^@=]*?\+(?P<local>[^@=]+)==a==(?P<domain>[^@=]+)==", re.I)
 
 
 def addresses(text: str) -> list[str]:
@@ -104,8 +117,10 @@ def in_verp(address: str) -> str:
 
     >>> in_verp("news-bounces+ann=example.org@lists.example.net")
     'ann@example.org'
+    >>> in_verp("bounces+1234567-0a1b-ann=example.org@em.example.net")  # SendGrid
+    'ann@example.org'
     """
-    found = _VERP.match(address)
+    found = _SYMPA.match(address) or _VERP.match(address)
     return f"{found['local']}@{found['domain']}" if found else ""
 
 

@@ -106,8 +106,9 @@ def _as_mailed(final: str, told: prose.Finding | None, report: Report) -> str:
     if told and told.is_certain and told.recipient.lower() != final.lower():
         is_alike = local_part(told.recipient) == local_part(final)
         return told.recipient if is_alike or report.is_to(told.recipient) else ""
-    if not report.only_to:
-        return ""
+    if not report.only_to:  # a list: its return path may tell the reader
+        carried = [address for address in report.carried if address.lower() != final.lower()]
+        return carried[0] if len(carried) == len(report.carried) == 1 else ""
     if report.only_to.lower() in map(str.lower, report.carried):
         return report.only_to
     names = ("received", "delivered-to", "x-original-to")
@@ -168,4 +169,4 @@ def _time(record: Fields, about_message: Fields) -> datetime | None:
 
 
 def _host(value: str) -> str | None:
-    return _TYPE.sub("", value).split("(")[0].strip() or None
+    return re.split(r"[(\[]", _TYPE.sub("", value))[0].strip().rstrip(".") or None

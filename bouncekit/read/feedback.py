@@ -1,10 +1,12 @@
 """Read the mails that are no bounces: complaints, receipts, unsubscribes and automatic replies."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_address
+from urllib.parse import unquote
 
 from bouncekit.read import prose, wording
-from bouncekit.read.addresses import in_header
+from bouncekit.read.addresses import addresses, in_header, in_verp
 from bouncekit.read.maildates import parse_time
 from bouncekit.read.mime import Headers, fields
 from bouncekit.read.report import Report, Row
@@ -12,6 +14,11 @@ from bouncekit.read.report import Report, Row
 # RFC 5965 §7.3. auth-failure (RFC 6591) is a DMARC report on somebody's mail in the sender's name;
 # not-spam is a reader who took the mail out of the spam folder.
 _EVENT_OF_FEEDBACK = {"auth-failure": "auto_reply", "not-spam": "engagement"}
+
+# What receivers write instead of an address that they hide.
+_HIDDEN = re.compile(r"(?i)redacted|undisclosed|\W*x{3,}\W*@|\*+@")
+_FOR = re.compile(r"(?i)\bfor <([^>]+)>")
+_LINK = re.compile(r"[?&=/]([^\s?&=/<>]+(?:%40|@)[^\s?&=/<>]+)")
 
 
 def complained(report: Report) -> Iterator[Row]:
@@ -25,13 +32,7 @@ def complained(report: Report) -> Iterator[Row]:
     if not kind and not is_plain:
         return
     kind = kind or "abuse"
-    recipients: list[str] | list[None] = (
-        in_header(feedback, "original-rcpt-to")
-        or in_header(feedback, "removal-recipient")
-        or told_by_receiver
-        or in_header(report.original, "to")
-        or [None]
-    )
+    recipients = _who(report, feedback, told_by_receiver) or [None]
     time = feedback.first("arrival-date") or feedback.first("received-date")
     # A report on a mail to several people does not say who of them complained.
     shared = f"/one-of-{len(recipients)}" if len(recipients) > 1 else ""
@@ -44,6 +45,35 @@ def complained(report: Report) -> Iterator[Row]:
             "source_class": f"arf:{kind}{shared}",
             "sending_ip": _ip(feedback.first("source-ip")),
         }
+
+
+def _who(report: Report, feedback: Headers, told_by_receiver: list[str]) -> list[str] | list[None]:
+    """Give who complained: many receivers hide it, and only what the sender wrote tells it then."""
+    original, to = report.original, report.to
+    names_a_list = len(to) == 1 and not report.only_to and "cc" not in original
+    return (
+        _named(in_header(feedback, "original-rcpt-to"))
+        or _named(in_header(feedback, "removal-recipient"))
+        or told_by_receiver
+        or ([] if names_a_list else _named(to))
+        or _in_paths(in_header(feedback, "original-mail-from"))
+        or _in_paths(in_header(original, "return-path"))
+        or _named(in_header(original, "delivered-to"))
+        or addresses(" ".join(_FOR.findall("\n".join(original.all("received")))))
+        or _in_paths(in_header(original, "list-unsubscribe"))
+        or addresses(unquote(" ".join(_LINK.findall(original.first("list-unsubscribe")))))
+        or in_header(feedback, "original-rcpt-to")  # hidden, but what the report says
+        or ([] if names_a_list else to)
+    )
+
+
+def _named(given: list[str]) -> list[str]:
+    """Give the addresses that are no stand-ins for hidden ones."""
+    return [address for address in given if not _HIDDEN.match(address)]
+
+
+def _in_paths(paths: list[str]) -> list[str]:
+    return [address for path in paths if (address := in_verp(path))]
 
 
 def receipts(report: Report) -> Iterator[Row]:

@@ -11,6 +11,7 @@ _PLAIN_TIME = re.compile(
     r"([+-][01]\d)([0-5]\d)(?: \([A-Z]{2,5}\))?",
     re.ASCII,
 )
+_COLON_IN_ZONE = re.compile(r"([+-]\d\d):(\d\d)\s*$")
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTHS = {_MONTH_NAMES[at : at + 3]: at // 4 + 1 for at in range(0, 48, 4)}
 
@@ -29,6 +30,7 @@ def parse_time(text: str) -> datetime | None:
             return datetime.fromisoformat(iso).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
+    text = _COLON_IN_ZONE.sub(r"\1\2", text)
     try:
         time = parsedate_to_datetime(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bouncekit.read import prose
-from bouncekit.read.files import Peek, as_text
+from bouncekit.read.files import NotOursError, Peek, as_text
 from bouncekit.read.logs.blocks import line_blocks, lines_of
 from bouncekit.read.logs.lines import with_domain_lowered
 from bouncekit.read.reports import parse_message
@@ -22,6 +22,15 @@ _BEGINS = rf"^\W{{0,8}}(?:{_ADDRESS}\W{{1,8}})?[245][0-9][0-9](?:[ -]|$)"
 _GOES_ON = rf"^\W{{0,8}}(?:{_ADDRESS}\W{{1,8}})?[245][0-9][0-9]-"
 _CODE = rf"^\W{{0,8}}(?:{_ADDRESS}\W{{1,8}})?([245])[0-9][0-9]"
 _EVENTS = {"2": "delivery", "4": "deferral", "5": "bounce"}
+# Lines of a log begin with a time, below what a Windows server says of its fields; journalctl can
+# write one entry as many lines. So do PHPMailer's, but they are of one message.
+_STAMPED = (
+    r"^(?:<\d+>)?(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+    r"|\[?\d\d/[A-Z\d][a-z\d]+/\d{4}[: ]\d\d:\d\d)"
+)
+_OF_LOG = r"^#(?:Software|Fields|Log-type): |^\s+SYSLOG_IDENTIFIER="
+_OF_ONE_MESSAGE = r"\b(?:CLIENT|SERVER) -> (?:SERVER|CLIENT)\b"
+FEWEST_LINES = 3
 # The title of mailq, as Postfix and Sendmail print it; the line of a message (id, size, time of
 # arrival, sender), and that of a recipient. The reason for the wait stands above its recipients.
 _QUEUE = r"^-+ ?(?:Queue ID|Q-ID) ?-+"
@@ -41,7 +50,7 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
 
     A line that begins with a reply code, or with an address and a code, begins a reply; others go
     on with the one above. A text whose first line begins none is a bounce if it quotes a reply and
-    names a recipient.
+    names a recipient. Raises NotOursError for a log.
     """
     text = as_text(peek.head)
     lines = pl.Series([line for line in text.splitlines() if line.strip()], dtype=pl.String)
@@ -52,12 +61,26 @@ def read_plain(path: Path, peek: Peek) -> pl.LazyFrame | None:
     if lines.head(3).str.contains(_QUEUE).any():
         rows = partial(_read, path, peek, _IS_MESSAGE, _waiting)
         return in_batches(rows, pl.Schema(BOUNCES), "recipients")
+    if _is_log(lines):
+        raise NotOursError(
+            f"{path} looks like a log of a server that bouncekit does not know, and of what went "
+            "well, too: read the bounce messages instead, or make a table of address, time, status "
+            "and reply of it."
+        )
     if peek.whole and prose.quotes_reply(text):
         found = parse_message(b"Return-Path: <>\n\n" + text.encode())
         if found[0]["event"] != "unreadable":
             columns = {name: [row.get(name) for row in found] for name in BOUNCES}
             return pl.LazyFrame(columns, schema=BOUNCES).with_columns(source=pl.lit(str(path)))
     return None
+
+
+def _is_log(lines: pl.Series) -> bool:
+    """True for many lines with a time before each: to take them for one bounce removes anybody."""
+    if lines.str.contains(_OF_ONE_MESSAGE).any():
+        return False
+    stamped = lines.str.contains(_STAMPED).sum()
+    return bool(lines.str.contains(_OF_LOG).any()) or 2 * stamped > len(lines) >= FEWEST_LINES
 
 
 def _read(path: Path, peek: Peek, begins: pl.Expr, reader: Reader) -> Iterator[pl.DataFrame]:

@@ -287,9 +287,15 @@ def _whole_reply(lines: list[str], number: int, code: re.Match[str]) -> str:
         if end - start > 1:
             return "\n".join(line.strip() for line in lines[start:end])
     while end < len(lines) and lines[end].startswith("  ") and not _NEW_ITEM.match(lines[end]):
+        if _indent(lines[end]) < _indent(lines[number]):
+            break  # the next recipient's, as Exim writes them
         end += 1
     below = (line.strip() for line in lines[number + 1 : end])
     return _from_code("\n".join([lines[number], *below]), code)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _from_code(text: str, code: re.Match[str]) -> str:

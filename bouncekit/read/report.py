@@ -67,7 +67,11 @@ class Report:
             self.mail.is_report
             or bool(wording.MAIL_SYSTEM.search(writer))
             or self.mail.headers.first("return-path") == "<>"
-            or (is_failure and not wording.CONVERSATION.match(subject))
+            or (
+                is_failure
+                and not wording.CONVERSATION.match(subject)
+                and "list-unsubscribe" not in self.mail.headers
+            )
         )
         return is_from_system and (
             is_failure
@@ -124,8 +128,8 @@ class Report:
     @once
     def carried(self) -> list[str]:
         """The recipients that the return paths carry to which the bounce came."""
-        paths = in_header(self.mail.headers, "to")
-        return [address for path in paths if (address := in_verp(path))]
+        paths = in_header(self.mail.headers, "to") + in_header(self.mail.headers, "delivered-to")
+        return list(dict.fromkeys(address for path in paths if (address := in_verp(path))))
 
     def is_to(self, address: str) -> bool:
         """True if the original was written to an address."""

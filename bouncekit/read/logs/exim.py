@@ -15,7 +15,7 @@ _ATTEMPT = rf"{_ID} (?P<flag>=>|->|>>|\*\*|==) (?P<rest>.*)$".replace("([0-9", "
 _EVENTS = {"=>": "delivery", "->": "delivery", ">>": "delivery", "**": "bounce", "==": "deferral"}
 
 _ADDRESS = r"^(?:(?P<final>[^\s<]+) )?(?:\([^)]*\) )?<(?P<in>[^>]*)>|^(?P<only>[^\s:]+)"
-_HOST = r"(?:^| )H=([^\s\[]+)|host ([^\s\[]+) \["
+_HOST = r"(?:^| )H=([^\s\[]+)|\bhost ([^\s\[]+) \["
 _HOP = rf" H=\S+ {LOOPBACK}.* C=\".*(?:{QUEUED})"
 _IP = r" I=\[([^\]]+)\]"
 # What stands before a reply: the address, the fields (`H=mx.example.org [192.0.2.25]`), and why

@@ -8,8 +8,6 @@ that had its id, and to none once that was removed. Lines of smtpd are about mai
 import polars as pl
 
 from bouncekit.read.logs.lines import (
-    LOOPBACK,
-    QUEUED,
     as_events,
     first_part,
     second_part,
@@ -19,11 +17,26 @@ from bouncekit.read.logs.stamps import STAMP
 
 _PROGRAM = r"postfix[\w./-]*\[\d+\]: (?:\[ID \d+ [\w.]+\] )?"
 _QUEUE_ID = r"[0-9A-Za-z]{5,20}"
-LINE = rf"{_PROGRAM}(?:{_QUEUE_ID}: |connect |disconnect |warning: |NOQUEUE: )"
+# Postfix may be called anything (syslog_name): then what it says tells it.
+_SAID_BY_IT = (
+    rf"\]: {_QUEUE_ID}: (?:to=<[^>]*>, (?:orig_to=|relay=)|from=<[^>]*>, size=\d+, nrcpt=|removed$"
+    r"|(?:resent-)?message-id=<)"
+)
+LINE = rf"{_PROGRAM}(?:{_QUEUE_ID}: |connect |disconnect |warning: |NOQUEUE: )|{_SAID_BY_IT}"
+
+# A host of this machine or its network, and what it says when it passes a message on.
+_NEAR = r", relay=[^,]*\[(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|::1\]|IPv6:::1\])"
+_QUEUED_AS = r"queued as ([0-9A-Za-z]{5,20})"
 
 # What may tell of a message: the rest of a log is passed over quickly.
 _TELLING = r" status=| message-id=|: removed| from=<"
-_EVENTS = {"sent": "delivery", "bounced": "bounce", "deferred": "deferral"}
+# With soft_bounce=yes Postfix defers what it would have bounced.
+_EVENTS = {
+    "sent": "delivery",
+    "bounced": "bounce",
+    "deferred": "deferral",
+    "SOFTBOUNCE": "deferral",
+}
 # Questions whether an address exists are no mail (verify(8)).
 _PROBES = ("deliverable", "undeliverable", "undeliverable-but-not-cached")
 
@@ -47,9 +60,7 @@ def told(lines: pl.LazyFrame) -> pl.LazyFrame:
     To split a text costs a twentieth of what a regular expression with groups costs.
     """
     text = pl.col("text")
-    split = lines.filter(
-        text.str.contains(_TELLING) & text.str.contains("postfix", literal=True)
-    ).select(
+    split = lines.filter(text.str.contains(_TELLING)).select(
         "line", before=first_part(text, "]: "), said=pl.coalesce(second_part(text, "]: "), text)
     )
     key, said = first_part(_said, ": "), second_part(_said, ": ")
@@ -97,6 +108,7 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
             sender=_in_brackets(sender.str.strip_prefix("from=")),
         )
     )
+    tries = _without_hops(tries, told)
     all_tries = [tries.with_columns(is_expired=pl.lit(False))]
     # Few messages expire: to look for them first spares many blocks the rest.
     expire = told.filter(_IS_GIVEN_UP).select("key").unique().collect()
@@ -105,6 +117,29 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
         given_up = _given_up(tries.join(expire.lazy(), on="key", how="semi"), theirs)
         all_tries.append(given_up.with_columns(is_expired=pl.lit(True)))
     return as_events(_read(pl.concat(all_tries)))
+
+
+def _without_hops(tries: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave out what only handed a message to a filter: it goes on with another queue id.
+
+    Filters on this network say the id (amavis: `queued as 4F3B2C1D0A`), those of pipe(8) send the
+    message again by themselves. A port here that leads elsewhere (stunnel) says an id that is in no
+    line of this log.
+    """
+    is_near = _said.str.contains(_NEAR) & _said.str.contains(_QUEUED_AS)
+    is_piped = _said.str.contains(r" status=sent \(delivered via \S+ service")
+    near, piped = tries.select(is_near.any(), is_piped.any().alias("piped")).collect().row(0)
+    if near:
+        keys = told.select(again="key").unique()
+        again = pl.when(is_near).then(_said.str.extract(_QUEUED_AS))
+        tries = tries.with_columns(again=again).join(keys, on="again", how="anti").drop("again")
+    if piped:
+        ids = told.filter(_IS_MESSAGE).select("key", "said").unique()
+        often = ids.group_by("said").agg(keys=pl.len()).filter(pl.col("keys") > 1)
+        twice = often.select(twice=_in_brackets(pl.col("said").str.strip_prefix("message-id=")))
+        twice_piped = pl.when(is_piped).then(pl.col("message_id")).alias("twice")
+        tries = tries.with_columns(twice_piped).join(twice, on="twice", how="anti").drop("twice")
+    return tries
 
 
 def _in_brackets(said: pl.Expr) -> pl.Expr:
@@ -151,7 +186,9 @@ def _fields(tries: pl.LazyFrame) -> pl.LazyFrame:
         # Until version 2.3 Postfix named no dsn.
         .with_columns(end=pl.coalesce(second_part(how, ", dsn="), how))
         .with_columns(
-            to=first_part(who, ", orig_to=").str.strip_prefix("to=").str.strip_chars("<>"),
+            to=_unless_empty(
+                first_part(who, ", orig_to=").str.strip_prefix("to=").str.strip_chars("<>")
+            ),
             orig_to=second_part(who, ", orig_to=").str.strip_chars("<>"),
             relay=first_part(how, ", "),
             dsn=pl.when(end != how).then(first_part(first_part(end, ", status="), ",")),
@@ -164,17 +201,24 @@ def _fields(tries: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _unless_empty(text: pl.Expr) -> pl.Expr:
+    return pl.when(text != "").then(text)
+
+
 def _read(tries: pl.LazyFrame) -> pl.LazyFrame:
     """Give the event of each attempt; a line that should tell of one and does not is unreadable."""
     to, orig_to = pl.col("to"), pl.col("orig_to")
     is_redirected = orig_to.str.contains("@", literal=True)  # `orig_to=<root>` is no address
     event = _status.replace_strict(_EVENTS, default=None, return_dtype=pl.String)
-    is_discarded = (_status == "sent") & (_relay == "none")  # discard(8)
+    # discard(8), and amavis
+    is_discarded = (_relay == "none") | _reply.str.contains("(?i)Ok, discarded")
+    is_discarded &= _status == "sent"
     is_lost = ~(
         _key.str.contains(f"^{_QUEUE_ID}$")
         & _said.str.starts_with("to=")
         & _relay.is_not_null()
-        & _status.str.contains("^[a-z-]+$")
+        & (_status.str.contains("^[a-z-]+$") | (_status == "SOFTBOUNCE"))
+        & _reply.is_not_null()
         & _dsn.str.contains(r"^[245]\.\d{1,3}\.\d{1,3}$").fill_null(True)
     ).fill_null(False)
     return (
@@ -207,10 +251,8 @@ def _read(tries: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _is_handed_on() -> pl.Expr:
-    """True where nobody got the mail yet: a filter took it, or it goes on with another queue id."""
-    is_forwarded = _reply.str.starts_with("forwarded as ")
-    is_filtered = _relay.str.contains(LOOPBACK) & _reply.str.contains(QUEUED)
-    return (_status == "sent") & (is_filtered | is_forwarded)
+    """True where nobody got the mail yet: it goes on with another queue id."""
+    return (_status == "sent") & _reply.str.starts_with("forwarded as ")
 
 
 def _whole_line() -> pl.Expr:
