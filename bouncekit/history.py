@@ -173,7 +173,7 @@ def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
 
 
 def in_utc(when: date | str) -> datetime:
-    """Give a time in UTC; one without a zone is taken as UTC, a day as its midnight.
+    """Give a time in UTC; one without a zone is taken as UTC, a day as its first moment.
 
     Raises BouncekitError for what is none, and for a text that is not ISO 8601.
     """

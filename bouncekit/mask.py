@@ -32,9 +32,9 @@ def mask(frame: Frame, key: str | bytes | None = None) -> Frame:
     Goes through all text columns (String, Categorical, and lists, arrays or structs of them),
     whatever their names: also for addresses in return paths (`ann=example.org`), links (`%40`),
     quoted-printable, HTML and file names. In `reply` and `because` the local part of the row's own
-    recipient is hidden also where it stands alone, in other texts where the domain stands there
-    too. The column `domain` is treated like the domain of an address; `provider` names no person
-    and stays. What this cannot see is in SECURITY.md.
+    recipient is hidden also where it stands alone (and without its `+tag`), in other texts where
+    the domain stands there too. The column `domain` is treated like the domain of an address;
+    `provider` names no person and stays. What this cannot see is in SECURITY.md.
 
     Without a key `ann@example.org` becomes `a***@e***.org`: for reading, since two addresses may
     look alike afterwards. With a key it becomes a pseudonym, `u_<16 hex>@h_<12 hex>.masked`
@@ -80,13 +80,20 @@ def _without_local_part(text: str, address: str) -> pl.Expr:
     original, seen = pl.col(_ORIGINAL + address), pl.col(text).str.to_lowercase()
     # What was safe before has no local part to hide. RFC 5321 §4.5.3.1.1: 64 octets at most.
     local = pl.when(original != pl.col(address)).then(original).str.extract(_BARE)
+    # Receivers name `ann+shop` by the mailbox, ann (RFC 5233).
+    mailbox = local.str.extract(r"^([^+]{3,})\+")
     # A regex per row is dear: built only for the rows that name the local part at all.
-    named = seen.str.contains(local.str.to_lowercase(), literal=True)
+    shortest = pl.coalesce(mailbox, local).str.to_lowercase()
+    named = seen.str.contains(shortest, literal=True)
     if text not in TEXTS:
         domain = original.str.extract(r"@([^\s>@]+)$").str.to_lowercase()
         named &= seen.str.contains(domain, literal=True)
-    bare = pl.when(named).then(local).str.replace_all("_", _LINE, literal=True)
-    word = r"(?i)\b{start-half}" + bare.str.escape_regex() + r"\b{end-half}"
+    whole, part = (
+        pl.when(named).then(name).str.replace_all("_", _LINE, literal=True).str.escape_regex()
+        for name in (local, mailbox)
+    )
+    names = pl.coalesce(whole + "|" + part, whole)
+    word = r"(?i)\b{start-half}(?:" + names + r")\b{end-half}"
     hidden = pl.col(address).str.extract(r"([^\s<@]*)@")
     guarded = pl.col(text).str.replace_all(_LEFT, "${1}${2}" + _GUARD + "${3}")
     guarded = guarded.str.replace_all("_", _LINE, literal=True)

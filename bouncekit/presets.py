@@ -211,7 +211,7 @@ def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
             f"There is no policy '{name}'; use one of {', '.join(presets())}, or a .toml file."
         )
     try:
-        own = _parsed(toml.loads(Path(name).read_text(encoding="utf-8")), name)
+        own = _parsed(toml.loads(Path(name).read_text(encoding="utf-8-sig")), name)
     except FileNotFoundError:
         raise BouncekitError(f"{name}: there is no such file; check the path.") from None
     except (toml.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:

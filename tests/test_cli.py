@@ -343,6 +343,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
         (["decide", "{export}", "-o", "{out}", "--policy", "harsh"], "no policy 'harsh'"),
         (["decide", "{export}", "-o", "{out}", "--service", "pigeon"], "no format for 'pigeon'"),
         (["classify", "{export}", "-o", "{out}.xlsx"], "ends in .parquet, .csv or .ndjson"),
+        (["decide", "{export}", "-o", "{out}.xlsx"], "a removal list is text; write to a file"),
         (["decide", "{export}", "-o", "{out}/no/folder.csv"], "choose another place"),
         (["decide", "{export}", "-o", "{out}", "--map", "recipient"], "--map recipient=Mail"),
         (["codes", "55"], "'55'"),

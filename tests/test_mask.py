@@ -231,3 +231,9 @@ def test_a_key_that_is_no_text_is_refused() -> None:
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(BouncekitError, match="key is empty"):
         mask(pl.DataFrame({"recipient": ["ann@example.org"]}), "")
+
+
+def test_a_mailbox_is_hidden_that_is_named_without_its_tag() -> None:
+    said = "mail to ann.miller refused, and for ann.miller+shop too; planning goes on"
+    frame = pl.DataFrame({"recipient": ["ann.miller+shop@example.org"], "reply": [said]})
+    assert mask(frame)["reply"][0] == "mail to a*** refused, and for a*** too; planning goes on"

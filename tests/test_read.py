@@ -970,3 +970,11 @@ def test_a_list_of_readers_is_no_list_of_bounces(headings: str, tmp_path: Path) 
     with pytest.raises(BouncekitError, match="nor date of a bounce beside them"):
         read(readers)
     assert read(bounced)["event"].to_list() == ["bounce"]
+
+
+def test_a_message_of_outlook_stops_no_folder_and_is_named_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.msg").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    (tmp_path / "b.csv").write_text("email,reason\nann@example.org,550 5.1.1 no\n")
+    assert read(tmp_path)["recipient"].to_list() == ["ann@example.org"]
+    with pytest.raises(BouncekitError, match=r"is a message of Outlook: save it as \.eml"):
+        read(tmp_path / "a.msg")

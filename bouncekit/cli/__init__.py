@@ -178,6 +178,10 @@ def decide(
     if hashes is None and hash_key is not None:
         raise BouncekitError("--hash-key: say with --hashes which list of hashes it is for.")
     refuse_to_lose(output, *exports, sent, rules, verp_key, hash_key, hashes)
+    if output.suffix in (".parquet", ".xlsx", ".xls"):
+        raise BouncekitError(
+            f"{output}: a removal list is text; write to a file that ends in .csv."
+        )
     key_of_hashes = secret(hash_key)
     chosen, to = find_policy(policy), find_format(service)
     with ExitStack() as kept:

@@ -30,7 +30,8 @@ as_of = click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="DAY",
-    help="Decide as of this day (2026-11-30, or 2026-11-30T12:00:00; UTC); else the last event.",
+    help="Decide as before this day, or at this time of it (2026-11-30, 2026-11-30T12:00:00; "
+    "UTC): later events are left out; else the last event.",
 )
 _source = click.option(
     "--source", metavar="KIND", help="The kind of export, if it is not recognised."

@@ -149,6 +149,8 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     """Recognise a file by its content and open it with the reader for its kind."""
     if path.is_dir():
         return Part("mail", "mail", read_messages(path, verp_key=options.verp_key))
+    if path.suffix.lower() == ".msg":
+        raise NotOursError(f"{path} is a message of Outlook: save it as .eml.")
     seen = peek(path)
     if not seen.head.strip():
         raise NotOursError(f"{path} is empty: export it again.")

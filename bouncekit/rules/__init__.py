@@ -131,7 +131,7 @@ def with_own(path: str) -> Rules:
     category or set of words, or a phrase that says nothing or does not stand in its example.
     """
     try:
-        return with_text(path, Path(path).read_text(encoding="utf-8"))
+        return with_text(path, Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
     except IsADirectoryError:
