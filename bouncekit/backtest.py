@@ -50,6 +50,8 @@ _USED = (
     "rule",
 )
 _KEYS = ["policy", "recipient"]
+# Truth files are written by others: in them an address may be in another case.
+_SAME = pl.col("recipient").str.to_lowercase()
 
 Policies = Iterable[str | PathLike[str] | Policy]
 
@@ -334,7 +336,8 @@ def _against(
 
     Who left by themselves is not judged: nobody knows whether they would take mail.
     """
-    spans = _spans(truth).join(history.select("recipient").unique(), on="recipient", how="semi")
+    recipients = history.select("recipient", same=_SAME).unique()
+    spans = _spans(truth).join(recipients, on="same").drop("same")
     good = pl.col("state").is_in(GOOD_STATES)
     last = pl.col("until").is_null()
     left = pl.col("state").is_in(LEFT_STATES)
@@ -362,7 +365,7 @@ def _against(
 
 
 def _spans(truth: pl.DataFrame) -> pl.DataFrame:
-    """Give the spans of a truth file: recipient, state, until (Date)."""
+    """Give the spans of a truth file: same (the recipient in any case), state, until (Date)."""
     if {"local_part", "domain"} <= set(truth.columns) and "recipient" not in truth.columns:
         truth = truth.with_columns(recipient=pl.format("{}@{}", "local_part", "domain"))
     for name in ("recipient", "state"):
@@ -379,10 +382,13 @@ def _spans(truth: pl.DataFrame) -> pl.DataFrame:
     if "until" not in truth.columns:
         truth = truth.with_columns(until=pl.lit(None, pl.Date))
     if truth.schema["until"] == pl.String:
+        told = pl.when(pl.col("until").str.strip_chars() != "").then(pl.col("until"))
         try:
-            truth = truth.with_columns(pl.col("until").str.to_date("%Y-%m-%d"))
+            truth = truth.with_columns(until=told.str.to_date("%Y-%m-%d"))
         except pl.exceptions.PolarsError:
             raise BouncekitError(
                 "The truth's column 'until' holds no dates; write them as 2025-01-31."
             ) from None
-    return truth.select("recipient", pl.col("state").cast(pl.String), pl.col("until").cast(pl.Date))
+    return truth.select(
+        _SAME.alias("same"), pl.col("state").cast(pl.String), pl.col("until").cast(pl.Date)
+    )

@@ -65,7 +65,8 @@ def distribution(
 
 def _named(by: str | list[str]) -> list[str]:
     """Give the columns to count by, each once."""
-    columns = list(dict.fromkeys([by] if isinstance(by, str) else by or ()))
+    several = by if isinstance(by, list | tuple) else ()
+    columns = list(dict.fromkeys([by] if isinstance(by, str) else several))
     if not columns:
         raise BouncekitError("There is nothing to count by; name a column, such as 'category'.")
     for taken in ("events", "share"):

@@ -116,7 +116,7 @@ def told(frame: pl.DataFrame | pl.LazyFrame, as_of: date | str | None = None) ->
             pl.lit("bounce" if name == "event" else None, dtype).alias(name)
             for name, dtype in absent.items()
         )
-        .filter(pl.col("recipient").is_not_null())
+        .filter(pl.col("recipient") != "")  # nor is it null
         .filter((pl.col("time") <= in_utc(as_of)).fill_null(True) if as_of else pl.lit(True))
         .pipe(without_unmatched)
     )

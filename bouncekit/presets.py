@@ -218,7 +218,10 @@ def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
         raise BouncekitError(f"{name}: not readable as TOML: {problem}; mend it.") from None
     if len(own) != 1:
         raise BouncekitError(f"{name}: holds {len(own)} policies; keep the one to use.")
-    return next(iter(own.values()))
+    (own_name, policy) = next(iter(own.items()))
+    if own_name in presets():
+        raise BouncekitError(f"{name}: [{own_name}] is another policy's name; give yours its own.")
+    return policy
 
 
 def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
@@ -235,6 +238,8 @@ def _parsed(content: dict[str, Any], file: str) -> dict[str, Policy]:
                     f"{file}: [{name}] {table} must name categories: "
                     f"{table} = {{ unknown_user = 1 }}."
                 )
+        if not isinstance(entries.get("source", ""), str):
+            raise BouncekitError(f"{file}: [{name}] source must be a text in quotes.")
         if odd := sorted(entries.keys() - known):
             raise BouncekitError(
                 f"{file}: [{name}] has '{odd[0]}', which no policy has; use "

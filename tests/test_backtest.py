@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from frames import at, bounces
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from bouncekit.backtest import backtest, removals
 from bouncekit.classify import classify
@@ -167,3 +168,12 @@ def test_stands_on_the_command_line(tmp_path: Path) -> None:
 def test_names_a_truth_file_that_is_not_there(tmp_path: Path) -> None:
     asked = ["backtest", "x.csv", "--policy", "article", "--truth", str(tmp_path / "no.csv")]
     assert isinstance(CliRunner().invoke(app, asked).exception, BouncekitError)
+
+
+def test_a_truth_in_another_case_and_with_empty_days_is_the_same() -> None:
+    truth = pl.DataFrame({"recipient": ["ann@example.org"], "state": ["valid"], "until": [None]})
+    shouted = pl.DataFrame({"recipient": ["ANN@Example.ORG"], "state": ["valid"], "until": [""]})
+    frame = bounces("2025-01-06 09:00 bounce ann@example.org 550 5.1.1 no such user")
+    judged = [backtest(frame, "article", truth=t, guard=False) for t in (truth, shouted)]
+    assert judged[0]["good_lost"].to_list() == [1]
+    assert_frame_equal(*judged)

@@ -164,3 +164,8 @@ def test_a_reply_that_is_no_text_is_told(dtype: pl.DataType) -> None:
 def test_a_frame_that_conforms_is_left_alone() -> None:
     assert conformed(LIST).explain() == LIST.lazy().explain()
     assert set(COUNTED) < {*BOUNCES, *CLASSIFICATION}
+
+
+def test_an_empty_recipient_is_nobody() -> None:
+    frame = pl.DataFrame({"recipient": ["", None], "reply": ["550 5.1.1 no such user"] * 2})
+    assert bk.decide(bk.classify(frame)).is_empty()

@@ -148,6 +148,14 @@ def test_exim_gives_up_for_the_reason_it_last_heard(tmp_path: Path) -> None:
     ]
 
 
+def test_a_log_with_holes_reads_alike(tmp_path: Path) -> None:
+    """Its server wrote on where it was when the log was copied and emptied (copytruncate)."""
+    middle = POSTFIX.index("\n") + 1
+    torn = "\0" * 5000 + POSTFIX[:middle] + "\0" * 300 + POSTFIX[middle:]
+    whole = bk.read(written(tmp_path, POSTFIX)).drop("source")
+    assert bk.read(written(tmp_path, torn, "torn.log")).drop("source").equals(whole)
+
+
 def test_a_packed_log_reads_alike(tmp_path: Path) -> None:
 
     plain = bk.read(written(tmp_path, POSTFIX), year=2025).drop("source")

@@ -242,6 +242,18 @@ TRAPS: dict[str, tuple[list[str], list[tuple[str | None, ...]]]] = {
         [SENDMAIL.format("dsn=5.7.1, stat=User unknown")],
         [("bounce", "ann@example.org", None, "dsn=5.7.1", "mx.example.org")],
     ),
+    "OpenSMTPD's giving up": (
+        [OPENSMTPD.replace('"Ok" stat="250 2.0.0 queued"', '"Expire" stat="Envelope expired"')],
+        [("bounce", "ann@example.org", "news@example.com", "Envelope expired", None)],
+    ),
+    "Exim's colon between blanks": (
+        exim("** ann@example.org R=dns T=smtp H=mx.example.org [192.0.2.25] : 550 no such user"),
+        [("bounce", "ann@example.org", None, "550 no such user", "mx.example.org")],
+    ),
+    "Exim's smarthost": (
+        exim("** ann@example.org R=smarthost T=smtp H=mx.example.org [192.0.2.25]: 550 no"),
+        [("bounce", "ann@example.org", None, "550 no", "mx.example.org")],
+    ),
     "OpenSMTPD's hop to a filter": ([OPENSMTPD.format("127.0.0.1 (localhost)")], []),
     "OpenSMTPD's hop to a filter, by IPv6": ([OPENSMTPD.format("[::1] (localhost)")], []),
 }

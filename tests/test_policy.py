@@ -570,6 +570,8 @@ MISTAKES = {
     "threshold = 1": "'threshold' is no policy; write",
     "[a": "not readable as TOML",
     "": "holds 0 policies; keep the one to use",
+    "[article]\nthreshold = 1\nweights = {}": r"\[article\] is another policy's name; give yours",
+    "[a]\nsource = 5\nthreshold = 1\nweights = {}": r"\[a\] source must be a text in quotes",
     "[a]\nthreshold = 1\nweights = {}\n[b]\nthreshold = 1\nweights = {}": "holds 2 policies",
 }
 

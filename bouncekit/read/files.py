@@ -23,6 +23,7 @@ else:
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
 CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
 GZIP = b"\x1f\x8b"
+HOLE = bytes(16)  # a log begins with one whose server wrote on where it was when it was emptied
 ZSTD = b"\x28\xb5\x2f\xfd"
 
 # The code pages spreadsheets and mail services still write, the commonest first: a free
@@ -106,7 +107,14 @@ def _inside(folder: Path) -> Iterator[Found]:
     if is_maildir(folder):
         yield Found(folder, named=False)
         return
-    for entry in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise BouncekitError(
+            f"{folder} cannot be opened ({error.strerror}): change its rights, or name the exports "
+            "themselves."
+        ) from None
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
@@ -144,7 +152,10 @@ def peek(path: Path) -> Peek:
     if packing:
         with _open(path, packing) as unpacked:
             head = unpacked.read(HEAD + 1)
-    return Peek(head[:HEAD], packing, whole=len(head) <= HEAD)
+    whole = len(head) <= HEAD
+    if head.startswith(HOLE):
+        head = head.lstrip(b"\0")
+    return Peek(head[:HEAD], packing, whole=whole)
 
 
 def unpack(path: Path, packing: str) -> bytes:

@@ -70,7 +70,8 @@ def _without_utf16(path: Path, peek: Peek) -> Iterator[bytes]:
     if name == "utf-8-sig":
         yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
     if not name.startswith("utf-16"):
-        yield from chunks
+        # What a disk that was full, or a rotation under a writing server, leaves behind.
+        yield from (chunk.replace(b"\0", b"") for chunk in chunks)
         return
     decoder = codecs.getincrementaldecoder(name)("backslashreplace")
     for chunk in chunks:

@@ -10,7 +10,7 @@ import polars as pl
 from bouncekit.read.logs.lines import QUEUED, as_events, nothing, with_domain_lowered
 from bouncekit.read.logs.stamps import STAMP
 
-_RESULTS = "Ok|TempFail|PermFail|Loop"
+_RESULTS = "Ok|TempFail|PermFail|Loop|Expired?"
 LINE = (
     r"(?:^|\s)smtpd\[\d+\]: (?:[0-9a-f]{16} (?:smtp|mta|mda|bounce) "
     rf"|(?:relay|delivery): (?:{_RESULTS}) for [0-9a-f]{{16}}: |smtp-(?:in|out): )"
@@ -18,6 +18,7 @@ LINE = (
 _ATTEMPT = rf" m(?:ta|da) (?:event=)?delivery |(?:relay|delivery): (?:{_RESULTS}) for "
 _HOP = r"^(?:127\.|\[?::1\b|localhost\b)|\((?:127\.|::1)"
 _EVENTS = {"Ok": "delivery", "TempFail": "deferral", "PermFail": "bounce", "Loop": "bounce"}
+_EVENTS |= {"Expire": "bounce", "Expired": "bounce"}
 
 
 # Each line says all: what joins them is never asked for.
