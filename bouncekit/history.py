@@ -1,5 +1,6 @@
 """What happened to each address, mailing by mailing: the strikes that everything later counts."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -173,21 +174,23 @@ def _mailing_key(day: pl.Expr, lists: pl.DataFrame) -> pl.Expr:
 
 
 def in_utc(when: date | str) -> datetime:
-    """Give a time in UTC; one without a zone is taken as UTC, a day as its first moment.
+    """Give a time in UTC; one without a zone is taken as UTC, a day as its last moment.
 
     Raises BouncekitError for what is none, and for a text that is not ISO 8601.
     """
     if isinstance(when, str):
-        try:
-            when = datetime.fromisoformat(when)
-        except ValueError:
-            raise BouncekitError(
-                f"{when!r} is no time; write 2025-01-31 or 2025-01-31T09:00Z."
-            ) from None
+        when = _of_text(when)
     if not isinstance(when, date):
         raise BouncekitError(f"{when!r} is no time; give a date, a datetime or their ISO text.")
-    moment = when if isinstance(when, datetime) else datetime.combine(when, time())
+    moment = when if isinstance(when, datetime) else datetime.combine(when, time.max)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _of_text(when: str) -> date:
+    for kind in (date, datetime):
+        with suppress(ValueError):
+            return kind.fromisoformat(when)
+    raise BouncekitError(f"{when!r} is no time; write 2025-01-31 or 2025-01-31T09:00Z.")
 
 
 def last_event(frame: pl.DataFrame | pl.LazyFrame) -> datetime | None:

@@ -135,7 +135,7 @@ def test_decide_takes_30_per_cent_off_and_leaves_a_manifest(tmp_path: Path) -> N
     done = bouncekit("decide", export, "-o", out, "--as-of", "2025-02-01")
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "remove.csv.manifest.json").read_text("utf-8"))
-    assert told["run"]["as_of"] == "2025-02-01T00:00:00+00:00"
+    assert told["run"]["as_of"] == "2025-02-01T23:59:59.999999+00:00"
     assert told["run"]["policy"]["name"] == "article"
     digest = hashlib.sha256(export.read_bytes()).hexdigest()
     assert [file["sha256"] for file in told["run"]["inputs"]] == [digest]

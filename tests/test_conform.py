@@ -123,10 +123,10 @@ def test_an_event_that_a_reader_leaves_open_counts_for_nothing() -> None:
     assert bk.offenders(frame, at_least=1)["recipient"].to_list() == ["ann@example.org"]
 
 
-def test_a_day_will_do_for_a_time() -> None:
-    day, midnight = date(2025, 1, 14), datetime(2025, 1, 14)
+def test_a_day_will_do_for_a_time_and_is_meant_to_its_end() -> None:
+    day, end = date(2025, 1, 14), datetime(2025, 1, 14, 23, 59, 59, 999999)
     for ask in (bk.decide, bk.offenders, bk.alerts, bk.incidents, revivals, domains):
-        assert_frame_equal(ask(LIST, as_of=day), ask(LIST, as_of=midnight))
+        assert_frame_equal(ask(LIST, as_of=day), ask(LIST, as_of=end))
     days = LIST.with_columns(pl.col("time").dt.date())
     assert last_event(days) == datetime.fromisoformat("2025-01-14T00:00:00+00:00")
 

@@ -14,7 +14,6 @@ from bouncekit.cli.inputs import (
     brief,
     classified_parts,
     flat,
-    in_utc,
     read_all,
     refuse_to_lose,
     secret,
@@ -148,7 +147,7 @@ def decide(
     policy: str,
     service: str,
     previous: Path | None,
-    as_of: datetime | None,
+    as_of: str | None,
     guard: bool,
     sent: Path | None,
     verp_key: Path | None,
@@ -166,7 +165,7 @@ def decide(
     from bouncekit.classify import classify as classified
     from bouncekit.formats import find_format
     from bouncekit.hashes import add_hashes
-    from bouncekit.history import last_event
+    from bouncekit.history import in_utc, last_event
     from bouncekit.policy import decide_parts, find_policy
     from bouncekit.run import run_facts
     from bouncekit.sent import match_sent
@@ -184,6 +183,7 @@ def decide(
         )
     key_of_hashes = secret(hash_key)
     chosen, to = find_policy(policy), find_format(service)
+    until = in_utc(as_of) if as_of else None
     with ExitStack() as kept:
         kept.enter_context(telling_beside(output))
         account = kept.enter_context(stored(exports, how, secret(verp_key)))
@@ -192,7 +192,7 @@ def decide(
             bounces = match_sent(bounces, sent).lazy()
         parts = kept.enter_context(classified_parts(bounces))
         bounces = pl.concat(parts)
-        day = in_utc(as_of) or last_event(bounces)
+        day = until or last_event(bounces)
         to_mend = problems(alerts_in(over(*parts, as_of=day)))  # before decisions fill the memory
         with progress_of("addresses decided") as progress:
             decisions = decide_parts(parts, chosen, day, guard, keep=brief(to, progress))

@@ -1,7 +1,6 @@
 """What the command line reads, and how it is kept while a run lasts."""
 
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,13 +111,6 @@ def read_replies(exports: "Sequence[str]", how: "How") -> "pl.DataFrame":
         return frame
     say(str(reading))
     return reading.frame
-
-
-def in_utc(day: datetime | None) -> datetime | None:
-    """Give a day as a user writes it, taken as UTC."""
-    from datetime import UTC
-
-    return day and day.replace(tzinfo=UTC)
 
 
 def flat(frame: "pl.LazyFrame") -> "pl.LazyFrame":

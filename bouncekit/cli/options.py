@@ -28,9 +28,8 @@ policy = click.option(
 rules = click.option("--rules", metavar="FILE", help="A TOML file of your own phrases; they win.")
 as_of = click.option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="DAY",
-    help="Decide as before this day, or at this time of it (2026-11-30, 2026-11-30T12:00:00; "
+    help="Decide as at the end of this day, or at this time of it (2026-11-30, 2026-11-30T12:00; "
     "UTC): later events are left out; else the last event.",
 )
 _source = click.option(
