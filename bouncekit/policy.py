@@ -52,10 +52,10 @@ def decide(
     tried, or its end is not in the frame, and is no strike.
 
     `policy` is a name of `policies()`, a TOML file or a Policy. Nothing after `as_of` (a day is
-    meant to its end; default: the last event) is used. With `guard`, removals that rest on an incident become `hold`; who
-    decides by several policies finds the incidents once: `guard=outage_windows(frame)`. With `sent`
-    (a table or file of what was sent, see `match_sent`), events of messages that nobody sent count
-    for nothing.
+    meant to its end; default: the last event) is used. With `guard`, removals that rest on an
+    incident become `hold`; who decides by several policies finds the incidents once:
+    `guard=outage_windows(frame)`. With `sent` (a table or file of what was sent, see `match_sent`),
+    events of messages that nobody sent count for nothing.
 
     Columns: recipient (String), verdict (Verdict), until (Datetime, end of a pause), policy,
     because (String, a sentence), category (Category, of the last strike, or `complaint` where that
