@@ -133,6 +133,8 @@ def _told(path: Path) -> Iterator[None]:
     """Say of a file that cannot be written why, and that it is as it was."""
     try:
         yield
+    except BrokenPipeError:  # nobody reads on, which is no trouble
+        raise
     except OSError as problem:
         reason = problem.strerror or str(problem).partition("\n")[0]
         raise BouncekitError(f"{path}: cannot be written ({reason}); it is as it was.") from None

@@ -415,3 +415,14 @@ def test_a_file_to_read_that_is_missing_is_told_with_its_option(export: Path) ->
         assert (
             ended.stderr == f"bouncekit: {option} nowhere: there is no such file; check the path.\n"
         )
+
+
+def test_who_reads_no_further_is_told_of_no_trouble(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bouncekit", "classify", str(seen(tmp_path, 3, 7)), "-o", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        said = run.stderr.read()
+    assert run.returncode == 1
+    assert b"cannot be written" not in said
