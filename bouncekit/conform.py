@@ -38,8 +38,8 @@ def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNT
     """Give the named columns, where they are there, the dtypes that `schema` states.
 
     A column of nulls has no dtype, a table from elsewhere has numbers for texts, words for enums,
-    days or times without a zone for times: these are midnight, and UTC. Where somebody else names
-    no event, it is a bounce; a reader's null is an event that says nothing about delivery. Raises
+    days or times without a zone for times: these are midnight, and UTC. Where neither an event nor
+    a verdict is named, it is a bounce; a verdict alone says nothing about delivery. Raises
     BouncekitError for a column that holds something else, and for words that are none of an enum
     where the frame is in memory (a lazy one raises Polars' own error when it is run).
 
@@ -52,11 +52,16 @@ def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNT
     for name in other:
         if isinstance(frame, pl.DataFrame) and isinstance(COLUMNS[name], pl.Enum):
             _check_words(frame[name])
-    made = [_cast(name, schema[name]) for name in other]
-    return frame.lazy().with_columns(
-        column.fill_null(pl.lit("bounce", Event)) if name == "event" else column
-        for name, column in zip(other, made, strict=True)
-    )
+    lazy = frame.lazy().with_columns(_cast(name, schema[name]) for name in other)
+    if "event" not in names or "event" not in schema:
+        return lazy
+    if isinstance(frame, pl.DataFrame) and not frame["event"].null_count():
+        return lazy
+    verdict = pl.col("source_class") if "source_class" in schema else pl.lit(None)
+    event = pl.col("event")
+    is_untold = event.is_null() & verdict.is_null()
+    bounce = pl.lit("bounce", Event)
+    return lazy.with_columns(event=pl.when(is_untold).then(bounce).otherwise(event))
 
 
 def _cast(name: str, given: pl.DataType) -> pl.Expr:

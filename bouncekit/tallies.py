@@ -10,7 +10,7 @@ from bouncekit.batches import compact
 from bouncekit.history import told
 
 # What every count looks at, to know what an event is and whom it is charged to.
-ALWAYS = ("recipient", "time", "event", "category", "unmatched")
+ALWAYS = ("recipient", "time", "event", "source_class", "category", "unmatched")
 
 # Counts of parts that wait to be put together, in rows.
 MERGED = 200_000

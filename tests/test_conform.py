@@ -113,10 +113,17 @@ def test_an_event_that_is_null_is_a_bounce_as_where_there_is_no_column() -> None
     assert "remove" in bk.decide(nulls)["verdict"]
 
 
-def test_an_event_that_a_reader_leaves_open_counts_for_nothing() -> None:
-    told = pl.Series(["bounce", None], dtype=pl.Enum(EVENTS))
-    frame = bk.classify(pl.DataFrame({"reply": ["550 5.1.1 no such user"] * 2, "event": told}))
-    frame = frame.with_columns(recipient=pl.Series(["ann@example.org", "bob@example.org"]))
+@pytest.mark.parametrize("kind", [pl.Enum(EVENTS), pl.String])
+def test_an_event_that_a_reader_leaves_open_counts_for_nothing(kind: pl.DataType) -> None:
+    told = pl.DataFrame(
+        {
+            "recipient": ["ann@example.org", "bob@example.org"],
+            "reply": ["550 5.1.1 no such user"] * 2,
+            "event": pl.Series(["bounce", None], dtype=kind),
+            "source_class": [None, "kumomta:Rejection"],
+        }
+    )
+    frame = bk.classify(told)
     verdicts = dict(bk.decide(frame, guard=False).select("recipient", "verdict").iter_rows())
     assert verdicts == {"ann@example.org": "remove", "bob@example.org": "keep"}
     assert bk.distribution(frame, by="category")["events"].to_list() == [1]

@@ -270,7 +270,10 @@ def _verdict_of_word(said: Sequence[pl.Expr], layout: Layout) -> pl.Expr:
         says_more = is_telling & ~word.str.to_lowercase().is_in(PLAIN_WORDS)
         return pl.concat_str(pl.lit(f"{layout.service}:"), pl.when(says_more).then(word))
 
-    if len(said) != 1 or layout.event or layout.marks:
+    if layout.marks:  # no mark is set
+        unmarked = pl.when(EVENT == "none").then(pl.lit(f"{layout.service}:none"))
+        return pl.coalesce(verdict(_first(cells.text, said), EVENT), unmarked)
+    if len(said) != 1 or layout.event:
         return verdict(_first(cells.text, said), EVENT)
     words, events = list(layout.words), list(layout.words.values())
     known = pl.DataFrame({"word": words, "event": pl.Series(events, dtype=cells.Told)})
