@@ -6,7 +6,7 @@ Flags and fields: https://www.exim.org/exim-html-current/doc/html/spec_html/ch-l
 import polars as pl
 
 from bouncekit.read.logs.lines import LOOPBACK, QUEUED, as_events, telling, with_domain_lowered
-from bouncekit.read.logs.stamps import STAMP
+from bouncekit.read.logs.stamps import stamp_of
 
 # Six, six (eleven since 4.97) and two (four) letters.
 _ID = r"([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})"
@@ -81,7 +81,7 @@ def _attempts(told: pl.LazyFrame) -> pl.LazyFrame:
     rest = pl.col("rest")
     address = pl.col("address").struct.field
     tried = (
-        told.select("line", "key", stamp=text.str.extract(STAMP), said=said)
+        told.select("line", "key", stamp=stamp_of(text), said=said)
         .filter(field("flag").is_not_null())
         .select("line", "key", "stamp", flag=field("flag"), rest=field("rest"))
         .filter(~rest.str.starts_with(":blackhole:"))

@@ -8,7 +8,7 @@ is told by the lines of the same transaction where it came in.
 import polars as pl
 
 from bouncekit.read.logs.lines import as_events, with_domain_lowered
-from bouncekit.read.logs.stamps import STAMP
+from bouncekit.read.logs.stamps import stamp_of
 
 _UUID = r"([0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}(?:\.\d+)+)"
 # Its three formats: `[LEVEL] [uuid] [source] message`, `level=LEVEL uuid=... message="..."` and
@@ -112,7 +112,7 @@ def _spoken(told: pl.LazyFrame) -> pl.LazyFrame:
     written = pl.when(text.str.contains('{"level":', literal=True)).then(plain).otherwise(text)
     said = pl.concat_str(frame("quoted").fill_null("").pipe(_unescaped), frame("said"))
     return told.select(
-        "line", "key", stamp=text.str.extract(STAMP), frame=written.str.extract_groups(_FRAME)
+        "line", "key", stamp=stamp_of(text), frame=written.str.extract_groups(_FRAME)
     ).select(
         "line", "key", "stamp", frame("uuid"), frame("origin"), said=said.str.strip_suffix("}")
     )

@@ -8,7 +8,7 @@ it calls `msgid` is the number of a message in its queue, which no list of sent 
 import polars as pl
 
 from bouncekit.read.logs.lines import QUEUED, as_events, nothing, with_domain_lowered
-from bouncekit.read.logs.stamps import STAMP
+from bouncekit.read.logs.stamps import stamp_of
 
 _RESULTS = "Ok|TempFail|PermFail|Loop|Expired?"
 LINE = (
@@ -48,7 +48,7 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
     return as_events(
         told.filter(~((event == "delivery") & is_filtered).fill_null(False)).select(
             "line",
-            stamp=text.str.extract(STAMP),
+            stamp=stamp_of(text),
             event=event,
             recipient=with_domain_lowered(pl.coalesce(mailed, to)),
             final_recipient=pl.when(mailed != to).then(with_domain_lowered(to)),

@@ -8,7 +8,7 @@ to the last one before it with its number.
 import polars as pl
 
 from bouncekit.read.logs.lines import as_events, telling, with_domain_lowered
-from bouncekit.read.logs.stamps import MACHINE_STAMP, STAMP
+from bouncekit.read.logs.stamps import MACHINE_STAMP, stamp_of
 
 LINE = (
     r"(?:^|\s)(?:starting delivery \d+: msg \d+ to (?:local|remote) |(?:new|end|bounce) msg \d+"
@@ -61,7 +61,7 @@ def _results(told: pl.LazyFrame) -> pl.LazyFrame:
     text = pl.col("text")
     return told.select(
         "line",
-        stamp=pl.coalesce(text.str.extract(MACHINE_STAMP), text.str.extract(STAMP)),
+        stamp=pl.coalesce(text.str.extract(MACHINE_STAMP), stamp_of(text)),
         delivery=text.str.extract(_RESULT, 1),
         event=text.str.extract(_RESULT, 2).replace_strict(
             _EVENTS, default=None, return_dtype=pl.String

@@ -7,7 +7,7 @@ name several recipients. Lines of rulesets (`reject=`) are about mail that came 
 import polars as pl
 
 from bouncekit.read.logs.lines import as_events, with_domain_lowered
-from bouncekit.read.logs.stamps import STAMP
+from bouncekit.read.logs.stamps import stamp_of
 
 _QUEUE_ID = r"(?:sendmail|sm-[\w-]+)\[\d+\]: (?:\[ID \d+ [\w.]+\] )?([0-9A-Za-z]{8,20})"
 LINE = rf"{_QUEUE_ID}: (?:to=|from=|clone |ruleset=|[0-9A-Za-z]{{8,20}}: )"
@@ -96,7 +96,7 @@ def _last_words(told: pl.LazyFrame) -> pl.LazyFrame:
     text = pl.col("text")
     is_said = text.str.contains(_NOTICE) & text.str.contains(_GIVEN_UP, literal=True)
     return told.filter(pl.col("key") == _about, is_said).select(
-        "key", "line", up="line", up_stamp=text.str.extract(STAMP)
+        "key", "line", up="line", up_stamp=stamp_of(text)
     )
 
 
@@ -136,7 +136,7 @@ def _tried(told: pl.LazyFrame) -> pl.LazyFrame:
             "line",
             "key",
             "text",
-            stamp=text.str.extract(STAMP),
+            stamp=stamp_of(text),
             to=text.str.extract(_RECIPIENTS).str.split(","),
             event=state.replace_strict(_STATES, default=failed, return_dtype=pl.String),
             reply=pl.coalesce(
