@@ -1076,6 +1076,11 @@ def test_a_return_path_names_the_reader_of_a_list_who_is_forwarded_elsewhere() -
         "bounce-mc.us1_1234.567-bo.lee=example.org@mail1.example.com",
         "news-return-12-bo.lee=example.org@lists.example.com",
         "news+bounces-bo.lee=example.org@lists.example.com",
+        "news-owner-bo.lee=example.org@lists.example.com",
+        "news+bo.lee=example.org@lists.example.com",
+        "errors-to+bo.lee=example.org@lists.example.com",
+        "sentto-12-345-bo.lee=example.org@groups.example.com",
+        "bo.lee=example.org@bounces.example.com",
         "news-bounces+bo.lee=example.org@lists.example.com",
         "bounce+bo.lee==a==example.org==news@lists.example.com",
     ],
@@ -1087,6 +1092,15 @@ def test_the_return_paths_of_services_carry_the_recipient_and_more(path: str) ->
 def test_a_return_path_carries_a_tagged_recipient() -> None:
     path = "news-bounces+bo+shop=example.org@lists.example.com"
     assert in_verp(path) == "bo+shop@example.org"
+
+
+@pytest.mark.parametrize(
+    "local",
+    ["news-march-bo", "news+4711-bo", "b-2026-03-bo", "bounce+ab.cd-bo", "bounces+a1-bo"]
+    + ["mary-jane", "news-bo", "news+a+bo", "bounce_12_bo", "prvs=0123456abc=bo"],
+)
+def test_where_the_recipient_begins_in_a_return_path_is_not_guessed(local: str) -> None:
+    assert in_verp(f"{local}=example.org@lists.example.com") == ""
 
 
 TWO = """\

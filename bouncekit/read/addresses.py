@@ -28,20 +28,27 @@ _PLAIN_HEADER = re.compile(
 )
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
-# What stands before the recipient in return paths.
+# What stands before the recipient in return paths: that of services and list managers, or a box with
+# a `+`. Of any other it cannot be told where the recipient begins (`march-bo`, `mary-jane`), nor
+# where what comes before a hyphen looks made (`4711-bo`, `ab.cd-bo`).
+_IS_WHOLE = r"(?![^@=+-]*[\d.][^@=+-]*-)"
+_OF_A_LIST = r"(?:[^@=]*?[+-])?(?:bounces?|returns?|owner|errors?|verp)"
 _BEFORE_RECIPIENT = "|".join(
     (
         r"[^@=+]*?[+-]\d{5}[a-z2-7]{10}-",  # signed: bouncekit.verp
         r"bounces?\+\d+-[0-9a-f]{4}-",  # SendGrid
         r"bounce\+[0-9a-f]+\.[0-9a-f]+-",  # Mailgun
         r"bounce-mc\.us\d+_[\d.]+-",  # Mailchimp
+        r"sentto(?:-\d+)+-",  # Yahoo Groups
         r"[^@=]*?-return-(?:\d+-)?",  # ezmlm
-        r"[^@=]*?[+-]bounces?[+-](?=(?P<tagged>[^@=]+\+))?",  # Mailman, and a list's own
-        r"[^@=+]*?[+-]",
+        rf"{_OF_A_LIST}\+(?:\d+[+-])*{_IS_WHOLE}(?=(?P<tagged>[^@=]+\+))?",  # Mailman
+        rf"{_OF_A_LIST}-(?:\d+[+-])*{_IS_WHOLE}",
+        rf"[^@=+]+\+{_IS_WHOLE}",
+        r"(?!bounces?_|[^@=]*-)",  # a host of its own
     )
 )
 _VERP = re.compile(
-    rf"^(?!prvs|btv1|srs)(?:{_BEFORE_RECIPIENT})?"
+    rf"^(?!prvs|btv1|srs)(?:{_BEFORE_RECIPIENT})"
     r"(?P<local>(?(tagged)[^@=]+|[^@=+]+))=(?P<domain>[^@=+]+\.[^@=+]+)@",
     re.I,
 )
