@@ -1096,8 +1096,18 @@ def test_a_return_path_carries_a_tagged_recipient() -> None:
 
 @pytest.mark.parametrize(
     "local",
-    ["news-march-bo", "news+4711-bo", "b-2026-03-bo", "bounce+ab.cd-bo", "bounces+a1-bo"]
-    + ["mary-jane", "news-bo", "news+a+bo", "bounce_12_bo", "prvs=0123456abc=bo"],
+    [
+        "news-march-bo",
+        "news+4711-bo",
+        "b-2026-03-bo",
+        "bounce+xy.zz-bo",
+        "bounces+a1-bo",
+        "mary-jane",
+        "news-bo",
+        "news+a+bo",
+        "bounce_12_bo",
+        "prvs=0123456abc=bo",
+    ],
 )
 def test_where_the_recipient_begins_in_a_return_path_is_not_guessed(local: str) -> None:
     assert in_verp(f"{local}=example.org@lists.example.com") == ""

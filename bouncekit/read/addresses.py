@@ -28,9 +28,9 @@ _PLAIN_HEADER = re.compile(
 )
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
-# What stands before the recipient in return paths: that of services and list managers, or a box with
-# a `+`. Of any other it cannot be told where the recipient begins (`march-bo`, `mary-jane`), nor
-# where what comes before a hyphen looks made (`4711-bo`, `ab.cd-bo`).
+# What stands before the recipient in return paths: that of services and list managers, or a box
+# with a `+`. Of any other it cannot be told where the recipient begins (`march-bo`, `mary-jane`),
+# nor where what comes before a hyphen looks made (`4711-bo`, `xy.zz-bo`).
 _IS_WHOLE = r"(?![^@=+-]*[\d.][^@=+-]*-)"
 _OF_A_LIST = r"(?:[^@=]*?[+-])?(?:bounces?|returns?|owner|errors?|verp)"
 _BEFORE_RECIPIENT = "|".join(
