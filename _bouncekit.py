@@ -1,6 +1,8 @@
 """Start the command line: Ctrl-C ends it in one sentence while Python still loads the package.
 
-It stands beside the package, since to import anything of that loads all of it.
+A polite request to end (SIGTERM: a job that takes too long, a machine that shuts down) ends it as
+Ctrl-C does, so that no address stays behind in a temporary file. It stands beside the package,
+since to import anything of that loads all of it.
 """
 
 import os
@@ -8,6 +10,7 @@ import signal
 from contextlib import suppress
 
 STOPPED = 130  # 128 + SIGINT, as shells tell it
+TERMINATED = 143  # 128 + SIGTERM
 SAID = "stopped; what was there before is as it was."
 
 
@@ -19,6 +22,8 @@ def main() -> None:
     try:
         if signal.getsignal(signal.SIGINT) is _end:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _terminate)
         run()
     except KeyboardInterrupt:
         _end()
@@ -34,6 +39,20 @@ def stop_at_once() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+
+
+def code_of_stop() -> int:
+    """Give the exit code of a run that was stopped."""
+    return TERMINATED if signal.getsignal(signal.SIGTERM) is _terminated else STOPPED
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, _terminated)
+    raise KeyboardInterrupt
+
+
+def _terminated(*_: object) -> None:
+    """Do nothing: what the run leaves is being cleared away."""
 
 
 def _end(*_: object) -> None:

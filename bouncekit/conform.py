@@ -64,6 +64,16 @@ def conformed(frame: pl.DataFrame | pl.LazyFrame, names: Collection[str] = COUNT
     return lazy.with_columns(event=pl.when(is_untold).then(bounce).otherwise(event))
 
 
+def with_few_verdicts(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave of the verdicts (source_class) those that tell what a null event is.
+
+    Counts ask for no others, and what is null takes no room in files and hardly any in memory.
+    """
+    if not {"event", "source_class"} <= set(frame.collect_schema()):
+        return frame
+    return frame.with_columns(pl.when(pl.col("event").is_null()).then(pl.col("source_class")))
+
+
 def _cast(name: str, given: pl.DataType) -> pl.Expr:
     column, wanted = pl.col(name), COLUMNS[name]
     if given == pl.Null or given.base_type() == wanted.base_type():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
-from _bouncekit import SAID, STOPPED
+from _bouncekit import SAID, STOPPED, code_of_stop
 from bouncekit.errors import BouncekitError
 from bouncekit.files import one_line
 
@@ -70,7 +70,7 @@ def _told(problem: BaseException) -> tuple[int, str]:
     if isinstance(problem, BrokenPipeError) and _nobody_reads():
         return CUT_SHORT, ""
     if isinstance(problem, KeyboardInterrupt):
-        return STOPPED, SAID
+        return code_of_stop(), SAID
     if isinstance(problem, MemoryError):
         return TROUBLE, "there is not enough memory; read fewer files at once."
     if isinstance(problem, OSError):

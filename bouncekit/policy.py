@@ -8,7 +8,7 @@ import polars as pl
 
 from bouncekit.because import because
 from bouncekit.buckets import in_parts
-from bouncekit.conform import conformed
+from bouncekit.conform import conformed, with_few_verdicts
 from bouncekit.history import (
     DOMAIN,
     EVIDENCE,
@@ -106,7 +106,7 @@ def used(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Give the columns of a frame that decisions rest on, and what all counts ask for."""
     told(frame)  # raises if it cannot be counted
     names = [name for name in frame.collect_schema().names() if name in USED]
-    return conformed(frame).select(*names, _domain=DOMAIN)
+    return with_few_verdicts(conformed(frame).select(*names, _domain=DOMAIN))
 
 
 def decide_parts(

@@ -118,6 +118,44 @@ def seen(folder: Path, gone: int, good: int) -> Path:
     return file
 
 
+def test_decide_keeps_the_list_before_where_nothing_was_read(tmp_path: Path) -> None:
+    export, nothing = tmp_path / "export.csv", tmp_path / "nothing.csv"
+    export.write_text("email,reason,date\nann@example.org,550 5.1.1 no such user,2026-03-01\n")
+    nothing.write_text("email,reason,date\n")
+    out = tmp_path / "remove.csv"
+    assert bouncekit("decide", nothing, "-o", "-").returncode == 0
+    assert bouncekit("decide", nothing, "-o", tmp_path / "first.csv").returncode == 0
+    assert bouncekit("decide", export, "-o", out).returncode == 0
+    before = out.read_bytes()
+    for exports in ([nothing], [export, "--as-of", "2025-01-01"], [nothing, "--previous", out]):
+        done = bouncekit("decide", *exports, "-o", out)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "the list before would be lost" in done.stderr
+        assert out.read_bytes() == before
+    assert bouncekit("decide", nothing, "-o", out, "--force").returncode == 0
+    assert b"ann@" not in out.read_bytes()
+
+
+def test_decide_charges_nobody_with_mail_that_came_in(tmp_path: Path) -> None:
+    """KumoMTA's Rejection: what its own server refused tells of nobody's mailbox elsewhere."""
+    record = {
+        "type": "Rejection",
+        "id": "a1",
+        "sender": "eve@example.net",
+        "recipient": "ann@example.org",
+        "timestamp": 1_764_500_000,
+        "response": {"code": 550, "content": "5.1.1 no such user"},
+        "peer_address": {"name": "mx.example.net", "addr": "192.0.2.1"},
+        "queue": "example.org",
+    }
+    bounce = record | {"type": "Bounce", "recipient": "bo@example.org"}
+    lines = "\n".join(json.dumps(each) for each in (record, bounce))
+    (tmp_path / "kumo.log").write_text(lines + "\n", encoding="utf-8")
+    done = bouncekit("decide", tmp_path / "kumo.log", "-o", "-")
+    assert "bo@example.org,unknown_user" in done.stdout
+    assert "ann@" not in done.stdout
+
+
 def test_decide_refuses_to_take_more_than_30_per_cent_off_without_force(tmp_path: Path) -> None:
     export, out = seen(tmp_path, 4, 6), tmp_path / "remove.csv"
     done = bouncekit("decide", export, "-o", out)

@@ -214,9 +214,18 @@ def test_mailings_are_counted_without_python_and_by_the_row(policy: str) -> None
     assert "in-memory-map" not in nodes(counted)
 
 
-@pytest.mark.parametrize("command", ["classify", "decide"])
-def test_an_interrupt_leaves_no_half_file(command: str, tmp_path: Path) -> None:
-    """Ctrl-C while rows are read, classified and written."""
+@pytest.mark.parametrize(
+    ("command", "number", "code"),
+    [
+        ("classify", signal.SIGINT, 130),
+        ("decide", signal.SIGINT, 130),
+        ("decide", signal.SIGTERM, 143),
+    ],
+)
+def test_an_interrupt_leaves_no_half_file(
+    command: str, number: int, code: int, tmp_path: Path
+) -> None:
+    """Ctrl-C, or the end of a job's time, while rows are read, classified and written."""
     pl.concat([large_list()] * 60).write_csv(tmp_path / "export.csv")
     (tmp_path / "out").mkdir()
     (tmp_path / "tmp").mkdir()
@@ -230,9 +239,9 @@ def test_an_interrupt_leaves_no_half_file(command: str, tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not [*(tmp_path / "tmp").rglob("*.parquet")] and time.monotonic() < deadline:
         time.sleep(0.01)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     _, said = run.communicate(timeout=60)
-    assert run.returncode != 0
+    assert run.returncode == code
     assert "Traceback" not in said
     assert [*(tmp_path / "out").iterdir()] == []
     assert [*(tmp_path / "tmp").iterdir()] == []

@@ -137,7 +137,9 @@ def classify(
 @options.input_file("--hash-key", help="A file with the key of these hashes.")
 @options.file("--bring-back", "back", help="Where to list who was refused for an outage only.")
 @click.option(
-    "--force", is_flag=True, help="Write the list even if it removes more than 30 % of all seen."
+    "--force",
+    is_flag=True,
+    help="Write a list that removes more than 30 % of all seen, or none where one was before.",
 )
 @options.reading
 @options.rules
@@ -206,6 +208,7 @@ def decide(
             options={**how, "verp_key": bool(verp_key)},
         )
         if not force:
+            _refuse_nothing(decisions, output, previous, str(account))
             _refuse_to_empty(decisions, sent, str(account))
         returning = None if back is None else _bring_back(bounces, day, previous, back)
         change = write_suppressions(decisions, output, service, previous, run=run)
@@ -336,6 +339,23 @@ def lab(exports: tuple[str, ...], folder: Path, rules: str | None) -> None:
 
 
 app.add_command(rules_app)
+
+
+def _refuse_nothing(
+    decisions: "pl.DataFrame", output: Path, previous: Path | None, read: str
+) -> None:
+    """Stop a run that saw no recipient and would put an empty list in the place of a good one."""
+    from bouncekit.drafts import is_stream
+    from bouncekit.suppress import manifest_of
+
+    is_there = output.exists() or manifest_of(output).exists()
+    if decisions.is_empty() and (previous is not None or (is_there and not is_stream(output))):
+        say(read)
+        raise BouncekitError(
+            f"{output}: nothing was read that tells of any recipient, and the list before would "
+            "be lost; nothing was written. Look at the exports and at --as-of; if no recipient is "
+            "right, use --force."
+        )
 
 
 def _refuse_to_empty(decisions: "pl.DataFrame", sent: Path | None, read: str) -> None:

@@ -63,9 +63,10 @@ def stored(
 def classified_parts(bounces: "pl.LazyFrame") -> "Iterator[list[pl.LazyFrame]]":
     """Classify rows into parts that share no recipient, without what only their reader needs."""
     from bouncekit.buckets import in_parts
+    from bouncekit.conform import with_few_verdicts
     from bouncekit.files import watched
 
-    lean = bounces.drop("source", "line", "source_class", "final_recipient")
+    lean = with_few_verdicts(bounces.drop("source", "line", "final_recipient"))
     with ExitStack() as kept:
         with progress_of("rows classified") as progress:
             parts = kept.enter_context(in_parts(watched(lean, progress)))
