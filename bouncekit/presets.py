@@ -218,9 +218,11 @@ def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
         raise BouncekitError(f"{name}: not readable as TOML: {problem}; mend it.") from None
     if len(own) != 1:
         raise BouncekitError(f"{name}: holds {len(own)} policies; keep the one to use.")
-    (own_name, policy) = next(iter(own.items()))
-    if own_name in presets():
-        raise BouncekitError(f"{name}: [{own_name}] is another policy's name; give yours its own.")
+    (policy,) = own.values()
+    if policy.name in presets():
+        raise BouncekitError(
+            f"{name}: [{policy.name}] is another policy's name; give yours its own."
+        )
     return policy
 
 

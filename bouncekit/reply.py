@@ -67,8 +67,7 @@ ENHANCED_CODE = (
 
 # What differs from message to message and never says why: addresses, IP addresses, numbered hosts,
 # queue ids. Letters between digits make an id: BL000001 and 0spam are names, and 550user is a code
-# and a word. Numbers of up to six digits may be seconds, and so are
-# 1800s and 3600sec.
+# and a word. Numbers of up to six digits may be seconds, as 1800s and 3600sec are.
 _PART = r"""[^\s<>()\[\]"',;:\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]*"""
 _ADDRESS = f"{_PART}@{_PART}"
 _OF_ONE_MESSAGE = (
