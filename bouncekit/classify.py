@@ -40,6 +40,7 @@ from bouncekit.schema import (
 _BEFORE_RCPT = (
     r" in reply (?:mail from|helo|ehlo) "
     r"| after (?:pipelined )?(?:mail from|helo|ehlo|initial connection) "
+    r"| server (?:mail from|helo|ehlo) command "
     r"| but (?:sender rejected|greeting failed) | talk me "
 )
 # RFC 3463 §3.2: bad sender's mailbox address, bad sender's system address.

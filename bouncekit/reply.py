@@ -212,6 +212,8 @@ _PREFACE = (
 BAR = "¦"
 _LEAD_IN = r"(?s)^(\W*[^\W\d].*?)(?-u:\b)([45][0-9][0-9][ -])"
 _LEAD_IN_OF_SENDER = rf"((?:mail from:|after (?:ehlo|helo) )[^{BAR}]*){BAR} "
+# A transcript: what was answered to MAIL FROM, before any recipient was named.
+_ANSWER_TO_SENDER = rf"(mail from:(?:[\s<>~]|\w+=\S+)*){BAR} "
 # Exim's first lines on a sender that it could not verify: Sendmail quotes no more of them.
 _UNVERIFIED = (
     r"-(?:verification\s+failed\s+for|callback\s+setup\s+failed\s+while\s+verifying)\s+[<~]"
@@ -322,6 +324,7 @@ def words_of(text: pl.Expr) -> pl.Expr:
     bare = (
         _replaced(reply, _MAY_BE_LIST, _LIST_HOST, "$1 dnsbl ")
         .str.replace(_LEAD_IN, f"${{1}}{BAR} $2")
+        .str.replace(_ANSWER_TO_SENDER, "$1 in reply to mail from. ")
         .str.replace(_LEAD_IN_OF_SENDER, "$1")
         .str.replace_all(_WRAPPED, " ")
         .str.replace_all(_YOURS, "sender $1")

@@ -153,6 +153,20 @@ BEFORE_RCPT = [
     ("550 5.1.1 User unknown (in reply to RCPT TO command)", "unknown_user"),
     ("550 5.2.1 account disabled (in reply to MAIL FROM command)", "sender_refused"),
     ("535 5.7.8 user disabled", "sender_refused"),
+    ("MAIL FROM: ann@example.net 550 This address does not exist and is blocked", "sender_refused"),
+    (">>> MAIL From:<ann@example.net> SIZE=12\n<<< 550 Host unknown", "sender_dns"),
+    ("MAIL FROM:<ann@example.net> 250 ok RCPT TO:<bo@x.example> 550 no such user", "unknown_user"),
+    ("Mail from example.net: 550 unknown user", "unknown_user"),
+    (
+        "SMTP error from remote server for MAIL FROM command, host: mx.example.org (192.0.2.25) "
+        "reason: 550 mailbox unavailable",
+        "sender_refused",
+    ),
+    (
+        "SMTP error from remote server for RCPT TO command, host: mx.example.org (192.0.2.25) "
+        "reason: 550 mailbox unavailable",
+        "unknown_user",
+    ),
     ("host mx.example.org refused to talk to me: 550 user unknown", "sender_refused"),
     ("SMTP error after MAIL FROM:<bob@example.org>: 550 no such user", "sender_refused"),
     ("SMTP error after RCPT TO:<ann@example.org>: 550 no such user", "unknown_user"),
