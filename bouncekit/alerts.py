@@ -15,6 +15,8 @@ from bouncekit.whole import SENDINGS
 
 _BY = ("category", "fault", "provider", "blocklist", "sending_ip")
 _OF_FAULTS = (*_BY, "remote_mta")
+# One fault is one problem, at however many providers and from however many IPs it is met.
+_ONE_PROBLEM = ("category", "fault", "blocklist")
 _COUNTS = ("events", "mailings", "recipients", "first_seen", "last_seen")
 # The least reply of several, and whose it was: a text, since that alone is found in a stream.
 _MARK = "\x00"
@@ -29,7 +31,8 @@ def alerts(frame: pl.DataFrame | pl.LazyFrame, *, as_of: date | str | None = Non
     Takes a classified frame. A row per category, provider, blocklist and sending IP: category,
     fault, provider, blocklist, sending_ip, sender_domain (String; the domain that sent most of
     them) · events, mailings, recipients (UInt32) ·
-    first_seen, last_seen (Datetime) · share (Float64: of that provider's recipients) · reply (an
+    first_seen, last_seen (Datetime) · share (Float64: of that provider's recipients) · in_all
+    (UInt32: the recipients of the same fault at all providers and IPs, each once) · reply (an
     example, addresses masked) · what_to_do (String). A blocklisting stands first: it is to be dealt
     with at once.
     """
@@ -41,8 +44,8 @@ def alerts_in(gather: Gather) -> pl.DataFrame:
     (sent,) = gather([SENDINGS])
     lists = list_names(sent.lazy()).collect()
     # One after the other: together they would have all their rows in memory.
-    mailed, counts, mailings, domains = (
-        gather([tally])[0] for tally in (MAILED, COUNTS, _mailings(lists), DOMAINS)
+    mailed, counts, mailings, domains, in_all = (
+        gather([tally])[0] for tally in (MAILED, COUNTS, _mailings(lists), DOMAINS, IN_ALL)
     )
     most = domains.drop_nulls("sender_domain").sort(
         "said", "sender_domain", descending=[True, False]
@@ -64,9 +67,10 @@ def alerts_in(gather: Gather) -> pl.DataFrame:
             recipient=example.list.last(),
         )
         .join(mailed.lazy(), on="provider", how="left")
+        .join(in_all.lazy(), on=_ONE_PROBLEM, how="left", nulls_equal=True)
         .join(blocklists().lazy().select("blocklist", "removal"), on="blocklist", how="left")
         .with_columns(
-            pl.col("events", "recipients").cast(pl.UInt32),
+            pl.col("events", "recipients", "in_all").cast(pl.UInt32),
             share=pl.col("recipients") / pl.col("mailed"),
             what_to_do=pl.concat_str(
                 pl.col("category").cast(pl.String).replace_strict(advice, default=None),
@@ -75,7 +79,7 @@ def alerts_in(gather: Gather) -> pl.DataFrame:
             ),
         )
         .pipe(mask)  # here it is still known whose local part a reply may name
-        .select(*_BY, "sender_domain", *_COUNTS, "share", "reply", "what_to_do")
+        .select(*_BY, "sender_domain", *_COUNTS, "share", "in_all", "reply", "what_to_do")
         .sort(
             "category",
             "recipients",
@@ -132,6 +136,13 @@ COUNTS = Tally(
     columns=(*_OF_FAULTS, "reply"),
     by_recipient=True,
 )
+IN_ALL = Tally(
+    lambda told: _faults(told).group_by(_ONE_PROBLEM).agg(in_all=_ADDRESS.n_unique()),
+    keys=_ONE_PROBLEM,
+    sums=("in_all",),
+    columns=_OF_FAULTS,
+    by_recipient=True,
+)
 DOMAINS = Tally(
     lambda told: _faults(told).group_by(*_BY, sender_domain=_SENDER_DOMAIN).agg(said=pl.len()),
     keys=(*_BY, "sender_domain"),
@@ -144,8 +155,8 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
     """Join the alerts of one fault at many providers to one problem, in the order to mend them.
 
     Takes the frame of `alerts()`. Columns: category, fault, provider (String: the one with most
-    recipients, "and 12 more"), blocklist, sending_ip (String, likewise), recipients (UInt32),
-    share (Float64: of the recipients of the provider named), first_seen, last_seen, what_to_do.
+    recipients, "and 12 more"), blocklist, sending_ip (String, likewise), recipients (UInt32; each
+    once), share (Float64: of the recipients of the provider named), first_seen, last_seen, what_to_do.
     """
     by_recipients = pl.struct("recipients", "provider", "share").sort_by(
         "recipients", "provider", descending=[True, False]
@@ -155,7 +166,7 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
         .agg(
             provider=_and_more("provider"),
             sending_ip=_and_more("sending_ip"),
-            recipients=pl.col("recipients").sum(),
+            recipients=pl.col("in_all").first(),
             share=by_recipients.first().struct.field("share"),
             first_seen=pl.col("first_seen").min(),
             last_seen=pl.col("last_seen").max(),

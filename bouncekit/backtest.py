@@ -374,7 +374,10 @@ def _spans(truth: pl.DataFrame) -> pl.DataFrame:
                 f"The truth has no column '{name}'; needed are recipient (or local_part and "
                 "domain), state, and until if an address has several states."
             )
-    unknown = truth.filter(~pl.col("state").cast(pl.String).is_in(STATES).fill_null(False))
+    state = pl.col("state").cast(pl.String).str.strip_chars()
+    lower = state.str.to_lowercase()
+    truth = truth.with_columns(state=pl.when(lower.is_in(STATES)).then(lower).otherwise(state))
+    unknown = truth.filter(~pl.col("state").is_in(STATES).fill_null(False))
     if unknown.height:
         raise BouncekitError(
             f"The truth has the state {unknown['state'][0]!r}; use one of {', '.join(STATES)}."

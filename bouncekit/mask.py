@@ -6,6 +6,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from bouncekit.batches import by_batch
+from bouncekit.conform import check_frame
 from bouncekit.errors import BouncekitError
 from bouncekit.hidden import HOST, hosts, masked, pseudonymous
 
@@ -29,7 +30,7 @@ _LINE = "\ue001"  # private use: stands for `_`, which is a letter to a regex
 def mask(frame: Frame, key: str | bytes | None = None) -> Frame:
     """The same frame with every address made safe to show.
 
-    Goes through all text columns (String, Categorical, and lists, arrays or structs of them),
+    Goes through all text columns (String, Categorical, Enum, and lists, arrays or structs of them),
     whatever their names: also for addresses in return paths (`ann=example.org`), links (`%40`),
     quoted-printable, HTML and file names. In `reply` and `because` the local part of the row's own
     recipient is hidden also where it stands alone (and without its `+tag`), in other texts where
@@ -40,7 +41,9 @@ def mask(frame: Frame, key: str | bytes | None = None) -> Frame:
     look alike afterwards. With a key it becomes a pseudonym, `u_<16 hex>@h_<12 hex>.masked`
     (HMAC-SHA256, RFC 2104, of the lower-cased address and of its domain), the same for the same
     address in any frame masked with the same key: for counting and joining. Rows, their order and
-    the schema stay. Raises BouncekitError for an empty key, and one that is neither text nor bytes.
+    the schema stay, but for an Enum whose words hold addresses: its words are masked, too. Raises
+    BouncekitError for an empty key, for one that is neither text nor bytes, and for what is no
+    frame.
 
     >>> mask(pl.DataFrame({"recipient": ["ann@example.org"], "events": [3]})).row(0)
     ('a***@e***.org', 3)
@@ -51,16 +54,17 @@ def mask(frame: Frame, key: str | bytes | None = None) -> Frame:
     if key is not None and not key:
         raise BouncekitError("mask: the key is empty; give a secret, or none for a***@e***.org")
     secret = key.encode() if isinstance(key, str) else key
+    check_frame(frame)
     schema = frame.collect_schema()
     texts = [name for name, dtype in schema.items() if _holds_text(dtype)]
+    single = [name for name in ADDRESSES if name in texts and not schema[name].is_nested()]
     safe = frame.with_columns(
-        *(pl.col(name).alias(_ORIGINAL + name) for name in ADDRESSES if name in texts),
+        *(pl.col(name).cast(pl.String).alias(_ORIGINAL + name) for name in single),
         *(_safe(name, schema[name], secret) for name in texts),
     )
     plain = [name for name in texts if schema[name] == pl.String and name not in _NAMES]
-    for name in ADDRESSES:
-        if schema.get(name) == pl.String:
-            safe = safe.with_columns(_without_local_part(text, name) for text in plain)
+    for name in single:
+        safe = safe.with_columns(_without_local_part(text, name) for text in plain)
     return safe.select(schema.names())
 
 
@@ -78,8 +82,9 @@ def _without_local_part(text: str, address: str) -> pl.Expr:
     it is hidden only if the domain stands there too, as in `ann_example.org.eml`.
     """
     original, seen = pl.col(_ORIGINAL + address), pl.col(text).str.to_lowercase()
+    shown = pl.col(address).cast(pl.String)
     # What was safe before has no local part to hide. RFC 5321 §4.5.3.1.1: 64 octets at most.
-    local = pl.when(original != pl.col(address)).then(original).str.extract(_BARE)
+    local = pl.when(original != shown).then(original).str.extract(_BARE)
     # Receivers name `ann+shop` by the mailbox, ann (RFC 5233).
     mailbox = local.str.extract(r"^([^+]{3,})\+")
     # A regex per row is dear: built only for the rows that name the local part at all.
@@ -94,7 +99,7 @@ def _without_local_part(text: str, address: str) -> pl.Expr:
     )
     names = pl.coalesce(whole + "|" + part, whole)
     word = r"(?i)\b{start-half}(?:" + names + r")\b{end-half}"
-    hidden = pl.col(address).str.extract(r"([^\s<@]*)@")
+    hidden = shown.str.extract(r"([^\s<@]*)@")
     guarded = pl.col(text).str.replace_all(_LEFT, "${1}${2}" + _GUARD + "${3}")
     guarded = guarded.str.replace_all("_", _LINE, literal=True)
     found = guarded.str.split(word, literal=False).list.join(hidden)
@@ -103,12 +108,12 @@ def _without_local_part(text: str, address: str) -> pl.Expr:
 
 
 def _holds_text(dtype: pl.DataType) -> bool:
-    """True for String and Categorical, and for lists, arrays and structs that hold them."""
+    """True for String, Categorical and Enum, and for lists, arrays and structs that hold them."""
     if isinstance(dtype, (pl.List, pl.Array)):
         return _holds_text(_instance(dtype.inner))
     if isinstance(dtype, pl.Struct):
         return any(_holds_text(_instance(field.dtype)) for field in dtype.fields)
-    return dtype in (pl.String, pl.Categorical)
+    return dtype in (pl.String, pl.Categorical, pl.Enum)
 
 
 def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
@@ -127,7 +132,12 @@ def _of_dtype(expr: pl.Expr, dtype: pl.DataType, key: bytes | None) -> pl.Expr:
             for field in dtype.fields
             if _holds_text(_instance(field.dtype))
         )
-    if dtype == pl.Categorical:
+    if isinstance(dtype, pl.Enum):
+        words = pl.select(_of_dtype(pl.lit(dtype.categories), pl.String(), key)).to_series()
+        if words.equals(dtype.categories):
+            return expr
+        dtype = pl.Enum(words.unique(maintain_order=True))
+    if dtype in (pl.Categorical, pl.Enum):
         return _of_dtype(expr.cast(pl.String), pl.String(), key).cast(dtype)
     return masked(expr) if key is None else pseudonymous(expr, key)
 

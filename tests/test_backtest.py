@@ -165,6 +165,20 @@ def test_stands_on_the_command_line(tmp_path: Path) -> None:
     assert "recall 100.0%" in result.stdout
 
 
+def test_a_truth_as_a_spreadsheet_saves_it_is_read(tmp_path: Path) -> None:
+    export, truth = tmp_path / "export.csv", tmp_path / "truth.csv"
+    export.write_text(
+        "email,event,reason,date,campaign\n"
+        "dead@example.org,bounce,550 5.1.1 no such user,2025-01-01,a\n"
+        "dead@example.org,bounce,550 5.1.1 no such user,2025-01-08,b\n"
+    )
+    truth.write_text("\ufeffrecipient;state;until\nDead@example.org; Closed ;\n", encoding="utf-8")
+    asked = ["backtest", str(export), "--policy", "article", "--truth", str(truth)]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert "precision 100.0%, recall 100.0%" in done.output
+
+
 def test_names_a_truth_file_that_is_not_there(tmp_path: Path) -> None:
     asked = ["backtest", "x.csv", "--policy", "article", "--truth", str(tmp_path / "no.csv")]
     assert isinstance(CliRunner().invoke(app, asked).exception, BouncekitError)

@@ -277,6 +277,15 @@ def test_problems_name_the_worst_and_count_the_others() -> None:
     assert (first["recipients"], first["share"]) == (3, pytest.approx(2 / 6))
 
 
+def test_a_recipient_whom_two_ips_could_not_reach_is_one() -> None:
+    frame = pl.concat(bounces(ALERTS).with_columns(sending_ip=pl.lit(ip)) for ip in ("1", "2"))
+    found = alerts(frame)
+    blocked = problems(found).row(0, named=True)
+    touched = frame.filter(pl.col("category") == "blocklisted")["recipient"].n_unique()
+    assert blocked["recipients"] == touched
+    assert found.filter(pl.col("category") == "blocklisted")["recipients"].sum() == 2 * touched
+
+
 def test_blocklistings_are_counted_by_day() -> None:
     frame = bounces(
         ALERTS + "2025-03-08 09:00 bounce a@x.example 554 5.7.1 Service refused, see the RBL"

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 from bouncekit.errors import BouncekitError
 from bouncekit.hidden import masked
 from bouncekit.mask import mask
+from bouncekit.schema import Event
 
 SHOWN = [
     ("ann@example.org", "a***@e***.org"),
@@ -237,3 +238,21 @@ def test_a_mailbox_is_hidden_that_is_named_without_its_tag() -> None:
     said = "mail to ann.miller refused, and for ann.miller+shop too; planning goes on"
     frame = pl.DataFrame({"recipient": ["ann.miller+shop@example.org"], "reply": [said]})
     assert mask(frame)["reply"][0] == "mail to a*** refused, and for a*** too; planning goes on"
+
+
+@pytest.mark.parametrize(
+    "dtype", [pl.Categorical(), pl.Enum(["ann.lee@example.org", "anna.lee@example.org"])]
+)
+def test_addresses_that_are_words_of_a_column_are_masked_like_texts(dtype: pl.DataType) -> None:
+    said = ["no mailbox named ann.lee", "anna.lee is gone"]
+    texts = pl.DataFrame({"recipient": ["ann.lee@example.org", "anna.lee@example.org"]})
+    texts = texts.with_columns(reply=pl.Series(said), event=pl.lit("bounce", Event))
+    words = texts.with_columns(pl.col("recipient").cast(dtype))
+    assert mask(words).cast({"recipient": pl.String}).equals(mask(texts))
+    assert "lee" not in str(mask(words).schema)
+    assert mask(words).schema["event"] == Event
+
+
+def test_what_is_no_frame_cannot_be_masked() -> None:
+    with pytest.raises(BouncekitError, match="Wanted is a Polars frame"):
+        mask(None)  # type: ignore[type-var]  # what a notebook may hold

@@ -17,6 +17,7 @@ from bouncekit.cli.inputs import (
     read_all,
     refuse_to_lose,
     secret,
+    small_table,
     stored,
 )
 from bouncekit.cli.rules import rules_app
@@ -254,18 +255,10 @@ def backtest(
     rules: str | None,
 ) -> None:
     """Say what policies would have removed, saved and lost."""
-    import polars as pl
-
     from bouncekit.backtest import backtest as backtested
     from bouncekit.classify import classify as classified
 
-    known = None
-    if truth is not None:
-        try:
-            known = pl.read_csv(truth)
-        except (OSError, pl.exceptions.PolarsError) as problem:
-            said = str(problem).splitlines()[0]
-            raise BouncekitError(f"{truth}: not readable as CSV: {said}; check it.") from None
+    known = None if truth is None else small_table(truth)
     reading = read_all(exports, how)
     table = backtested(classified(reading.frame, rules=rules), policy, truth=known, guard=guard)
     say(str(reading))

@@ -45,6 +45,22 @@ def secret(file: Path | None) -> bytes | None:
     return key
 
 
+def small_table(file: Path) -> "pl.DataFrame":
+    """Read a CSV that somebody wrote by hand, whatever separates its cells, as text."""
+    import polars as pl
+
+    from bouncekit.read.delimited import sniff
+    from bouncekit.read.files import HEAD
+
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as text:
+            separator = sniff(text.read(HEAD), whole=False).separator
+        return pl.read_csv(file, separator=separator, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        said = str(problem).splitlines()[0]
+        raise BouncekitError(f"{file}: not readable as CSV: {said}; check it.") from None
+
+
 @contextmanager
 def stored(
     exports: "Sequence[str]", how: "How", verp_key: bytes | None = None

@@ -110,6 +110,8 @@ def options_of(
             raise BouncekitError(
                 f"tz {tz!r} is no time zone: say one such as Europe/Berlin."
             ) from None
+    if year is not None and not 1970 <= year <= 9999:
+        raise BouncekitError(f"year {year} is none of a log: write all four digits.")
     for column in mapping or {}:
         if column not in (*MAPPABLE, "time_format"):
             raise BouncekitError(
