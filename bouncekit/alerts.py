@@ -156,7 +156,8 @@ def problems(alerts: pl.DataFrame) -> pl.DataFrame:
 
     Takes the frame of `alerts()`. Columns: category, fault, provider (String: the one with most
     recipients, "and 12 more"), blocklist, sending_ip (String, likewise), recipients (UInt32; each
-    once), share (Float64: of the recipients of the provider named), first_seen, last_seen, what_to_do.
+    once), share (Float64: of the recipients of the provider named), first_seen, last_seen,
+    what_to_do.
     """
     by_recipients = pl.struct("recipients", "provider", "share").sort_by(
         "recipients", "provider", descending=[True, False]
