@@ -148,5 +148,6 @@ def _by_file(found: list[Found], frame: pl.DataFrame) -> Iterator[tuple[str, pl.
     if len(found) == 1:
         yield str(found[0].path), frame
         return
-    for (source,), rows in frame.group_by("source", maintain_order=True):
-        yield str(source), rows
+    rows = {source: part for (source,), part in frame.group_by("source", maintain_order=True)}
+    for path in (str(file.path) for file in found):
+        yield path, rows.pop(path, frame.clear())

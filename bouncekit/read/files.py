@@ -1,6 +1,8 @@
 """Find the files a user names, unpack them and turn their bytes into UTF-8 text."""
 
+import bz2
 import gzip
+import lzma
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,9 +24,13 @@ else:
 
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
 CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
-GZIP = b"\x1f\x8b"
 HOLE = bytes(16)  # a log begins with one whose server wrote on where it was when it was emptied
-ZSTD = b"\x28\xb5\x2f\xfd"
+MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+}
 
 # The code pages spreadsheets and mail services still write, the commonest first: a free
 # choice among all that exist mistakes short German text for Turkish or Macintosh text.
@@ -51,7 +57,7 @@ class Peek:
     """The unpacked first bytes of a file, how it is packed, and whether they are all of it."""
 
     head: bytes
-    packing: str  # "", "gzip" or "zstd"
+    packing: str  # "", or a name in MAGIC
     whole: bool
 
 
@@ -133,7 +139,7 @@ def unmapped(source: Path | bytes) -> str | bytes:
 
 
 def peek(path: Path) -> Peek:
-    """The first HEAD bytes of a file, unpacked where its magic bytes say gzip or Zstandard.
+    """The first HEAD bytes of a file, unpacked where its magic bytes say how it is packed.
 
     Raises BouncekitError where the file can't be opened or its packing is broken.
     """
@@ -148,7 +154,7 @@ def peek(path: Path) -> Peek:
     except OSError as error:
         reason = error.strerror or error
         raise BouncekitError(f"{path} cannot be opened ({reason}): check its rights.") from None
-    packing = "gzip" if head.startswith(GZIP) else "zstd" if head.startswith(ZSTD) else ""
+    packing = next((name for name, magic in MAGIC.items() if head.startswith(magic)), "")
     if packing:
         with _open(path, packing) as unpacked:
             head = unpacked.read(HEAD + 1)
@@ -178,7 +184,7 @@ def _open(path: Path, packing: str) -> Iterator[BufferedIOBase | BinaryIO]:
             yield file
     except EOFError:
         raise cut_off(path, packing) from None
-    except (OSError, zlib.error, zstd.ZstdError) as error:
+    except (OSError, zlib.error, zstd.ZstdError, lzma.LZMAError) as error:
         broken = f"its {packing} data is broken" if packing else f"it cannot be read ({error})"
         raise BouncekitError(f"{path} is damaged: {broken}; copy it again.") from None
 
@@ -186,6 +192,10 @@ def _open(path: Path, packing: str) -> Iterator[BufferedIOBase | BinaryIO]:
 def _unpacked(packed: BinaryIO, packing: str) -> BufferedIOBase | BinaryIO:
     if packing == "gzip":
         return gzip.GzipFile(fileobj=packed)
+    if packing == "bzip2":
+        return bz2.BZ2File(packed)
+    if packing == "xz":
+        return lzma.LZMAFile(packed)
     return zstd.ZstdFile(packed) if packing == "zstd" else packed
 
 

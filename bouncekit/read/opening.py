@@ -17,7 +17,8 @@ from bouncekit.read.containers import BINARY, kind_of
 from bouncekit.read.documents import holds_none
 from bouncekit.read.files import Found, NotOursError, Peek, as_text, peek
 from bouncekit.read.layouts import SAME_EVENT, Options
-from bouncekit.read.logs import READERS, read_log, server_of
+from bouncekit.read.logs import READERS, are_one, read_log, server_of
+from bouncekit.read.logs.rotated import series
 from bouncekit.read.made import is_made
 from bouncekit.read.mailbox import is_message
 from bouncekit.read.messages import read_messages
@@ -44,10 +45,45 @@ class Part:
 
 
 def together(found: list[Found], options: Options) -> Iterator[list[Found]]:
-    """Give each file alone, but neighbouring mails at once: they are read on all cores."""
+    """Give each file alone, but at once neighbouring mails, and the files of one log.
+
+    The mails are read on all cores; what one file of a log says, others go on with.
+    """
     for are_mails, files in groupby(found, key=lambda each: _is_plain_mail(each.path, options)):
         neighbours = list(files)
-        yield from [neighbours] if are_mails else ([file] for file in neighbours)
+        yield from [neighbours] if are_mails else _logs_whole(neighbours, options)
+
+
+def _logs_whole(found: list[Found], options: Options) -> Iterator[list[Found]]:
+    """Give the files of one log where the first of them stands, all others alone."""
+    of = {each.path: each for each in found}
+    whole = {
+        path: [of[each] for each in paths]
+        for paths in series(list(of))
+        if len(paths) > 1 and _is_one_log(paths, options)
+        for path in paths
+    }
+    done: set[Path] = set()
+    for each in found:
+        if each.path not in done:
+            files = whole.get(each.path, [each])
+            done |= {file.path for file in files}
+            yield files
+
+
+def _is_one_log(paths: list[Path], options: Options) -> bool:
+    servers = (_server_of_file(path, options) for path in paths)
+    server = next(servers)
+    if server is None or any(other != server for other in servers):
+        return False
+    return are_one([(path, peek(path)) for path in paths])
+
+
+def _server_of_file(path: Path, options: Options) -> str | None:
+    if not path.is_file():
+        return None
+    seen = peek(path)
+    return None if kind_of(seen.head) in BINARY else _log_of(seen, options)
 
 
 def _is_plain_mail(path: Path, options: Options) -> bool:
@@ -96,11 +132,14 @@ def collected(found: list[Found], options: Options) -> tuple[Part, pl.DataFrame]
 
 
 def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -> Part:
-    """What a file holds, or several mails."""
+    """What a file holds, or several mails, or the files of one log."""
     if len(found) == 1:
         return part_of(found[0], options, mended=mended)
     paths = [file.path for file in found]
-    return Part("mail", "mail", read_messages(paths, verp_key=options.verp_key))
+    if _is_plain_mail(paths[0], options):
+        return Part("mail", "mail", read_messages(paths, verp_key=options.verp_key))
+    files = [(path, peek(path)) for path in paths]
+    return _log(str(_log_of(files[0][1], options)), files, options)
 
 
 def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
@@ -160,8 +199,7 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
     if options.source == "mail" or (options.source is None and is_message(seen.head)):
         return Part("mail", "mail", read_messages(path, seen.packing, options.verp_key))
     if kind not in BINARY and (server := _log_of(seen, options)):
-        log = read_log(server, path, seen, options)
-        return Part("log", log.server, log.frame, log.inferred)
+        return _log(server, [(path, seen)], options)
     if kind == "dmarc":
         return Part(kind, DMARC, pl.LazyFrame(schema=BOUNCES))
     if kind == "binary":
@@ -174,6 +212,11 @@ def _opened(path: Path, options: Options, *, mended: bool) -> Part:
         return Part(kind, "bouncekit", frame)
     same = {} if layout.same == SAME_EVENT else {str(path): layout.same}
     return Part(kind, layout.service, frame, inferred, same)
+
+
+def _log(server: str, files: list[tuple[Path, Peek]], options: Options) -> Part:
+    log = read_log(server, files, options)
+    return Part("log", log.server, log.frame, log.inferred)
 
 
 def _plain(path: Path, options: Options) -> Part | None:

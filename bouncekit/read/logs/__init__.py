@@ -1,6 +1,6 @@
 """Read the logs of mail servers: what became of each recipient, joined from several lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from bouncekit.read.logs import (
     opensmtpd,
     postfix,
     qmail,
+    rotated,
     sendmail,
     stamps,
 )
@@ -80,12 +81,22 @@ def _first_lines(head: bytes) -> tuple[pl.Series, Unwrap | None]:
     return (lines if off is None else unwrapped(lines, off)), off
 
 
-def read_log(server: str, path: Path, peek: Peek, options: Options) -> Log:
-    """Give the events of a log; a line that should tell of one and does not is `unreadable`.
+def are_one(files: Sequence[tuple[Path, Peek]]) -> bool:
+    """True where files, the oldest first, are a log that rotation cut."""
+    begun = [_first_lines(peek.head) for _, peek in files]
+    if len({off is None for _, off in begun}) > 1:
+        return False
+    return rotated.go_on(["\n".join(lines) for lines, _ in begun])
 
-    Times without a zone are those of `options.tz`, else UTC; lines without a year get
-    `options.year` from the first line on, else the year in which none lies after the file's date.
+
+def read_log(server: str, files: Sequence[tuple[Path, Peek]], options: Options) -> Log:
+    """Give the events of a log, in one file or several that go on (`are_one`).
+
+    A line that should tell of an event and does not is `unreadable`. Times without a zone are those
+    of `options.tz`, else UTC; lines without a year get `options.year` from the first line on, else
+    the year in which none lies after the (first) file's date.
     """
+    path, peek = files[0]
     lines, off = _first_lines(peek.head)
     head = "\n".join(lines)
     first = stamps.first_day(head)
@@ -94,33 +105,55 @@ def read_log(server: str, path: Path, peek: Peek, options: Options) -> Log:
         told = (*told, "times without a zone taken as UTC")
     columns = {name: pl.col(name).cast(dtype) for name, dtype in BOUNCES.items()}
     columns["time"] = stamps.time_of(pl.col("stamp"), year, first, options.tz or "UTC")
-    columns["source"] = pl.lit(str(path))
-    columns["line"] = pl.col("line").cast(pl.Int64) + 1
-    named = [value.alias(name) for name, value in columns.items()]
-    return Log(server, _source(READERS[server], path, peek, off, named), told)
+    return Log(server, _source(READERS[server], files, off, columns), told)
 
 
 def _source(
-    server: Server, path: Path, peek: Peek, off: Unwrap | None, columns: list[pl.Expr]
+    server: Server,
+    files: Sequence[tuple[Path, Peek]],
+    off: Unwrap | None,
+    columns: Mapping[str, pl.Expr],
 ) -> pl.LazyFrame:
     """Give the events of a log as Polars asks for them: what nobody wants is not worked out."""
 
     def frames(
         names: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
     ) -> Iterator[pl.DataFrame]:
+        starts: list[int] = []
+
         def finish(events: pl.LazyFrame) -> pl.LazyFrame:
-            frame = events.select(columns)
+            placed = {**columns, **_places([path for path, _ in files], starts)}
+            frame = events.select(value.alias(name) for name, value in placed.items())
             chosen = frame if wanted is None else frame.filter(wanted)
             return chosen if names is None else chosen.select(names)
 
         left = rows
-        for frame in events_of(server, line_blocks(path, peek), finish, off):
+        for frame in events_of(server, _blocks(files, starts), finish, off):
             yield frame if left is None else frame.head(left)
             left = None if left is None else left - frame.height
             if left is not None and left <= 0:
                 return
 
     return register_io_source(frames, schema=dict(BOUNCES), explain_name="mail log")
+
+
+def _blocks(files: Sequence[tuple[Path, Peek]], starts: list[int]) -> Iterator[tuple[int, bytes]]:
+    """Give the blocks of files one after the other; where each begins is added to `starts`."""
+    lines = 0
+    for path, peek in files:
+        starts.append(lines)
+        for first, block in line_blocks(path, peek):
+            yield starts[-1] + first, block
+            lines = starts[-1] + first + block.count(b"\n") + (not block.endswith(b"\n"))
+
+
+def _places(paths: Sequence[Path], starts: Sequence[int]) -> dict[str, pl.Expr]:
+    """Give source and line of events by their line among all files, of which some have begun."""
+    begun = pl.Series(starts, dtype=pl.UInt32)
+    file = pl.lit(begun).search_sorted(pl.col("line"), side="right") - 1
+    names = pl.Series([str(path) for path in paths[: len(begun)]])
+    line = pl.col("line") - pl.lit(begun).gather(file)
+    return {"source": pl.lit(names).gather(file), "line": line.cast(pl.Int64) + 1}
 
 
 def _year(

@@ -49,6 +49,27 @@ def first_day(head: str) -> tuple[int, int] | None:
     return _MONTHS.index(found[1][:3]) + 1, int(found[1][4:6])
 
 
+def in_order(head: str) -> str | None:
+    """Give the first time in a log as text that sorts as the times do, or None if there is none.
+
+    Of times without a year it has YEARLESS letters.
+
+    >>> in_order("Oct  3 22:14:15 mx postfix/qmgr[7]: 4F3B2C1D0A: removed")
+    '10 03 22:14:15'
+    """
+    found = _LINE.search(head)
+    if not found:
+        return None
+    if found[1][0].isdigit():
+        return found[1][:19].replace("T", " ")
+    month = _MONTHS.index(found[1][:3]) + 1
+    day, time = found[1][4:6].replace(" ", "0"), found[1][7:]
+    return f"{month:02} {day} {time}"
+
+
+YEARLESS = len("10 03 22:14:15")
+
+
 def is_local(head: str) -> bool:
     """True where the first time in a log names no zone."""
     found = _LINE.search(head)
