@@ -1520,7 +1520,6 @@ def test_a_packed_mailbox_is_read_and_a_damaged_one_named(tmp_path: Path) -> Non
         "Mon, 31 Feb 2024 12:00:00 -0000",
         "Mon, 3 Foo 2024 12:00:00 +0200",
         "Mon, 3 Jun 2024 12:00:00 +9999",
-        "Mon, 3 Jun 2024 12:00:60 +0000",
         "31 Dec 2099 23:59:59 -0100",
         "Mon, 03 Jun 0024 12:00:00 +0000",
     ],
@@ -1531,3 +1530,33 @@ def test_a_plain_time_is_what_the_standard_library_reads(text: str) -> None:
     except ValueError:
         expected = None
     assert parse_time(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("Mon, 3 Jun 2024 12:00:00 GMT+1", 11),
+        ("Mon, 3 Jun 2024 12:00:00 UTC+0200", 10),
+        ("Mon, 3 Jun 2024 12:00:00 CEST", 10),
+        ("Mon, 3 Jun 2024 12:00:00 (CEST)", 10),
+        ("Mon Jun  3 12:00:00 CEST 2024", 10),
+        ("Mon, 3 Jun 2024 12:00:00 MSK", 9),
+        ("Mon, 3 Jun 2024 12:00:00 EST", 17),
+        ("Mon, 3 Jun 2024 12:00:00 +0200 (CET)", 10),  # the number is sure
+        ("Mon, 3 Jun 2024 12:00:00 IST", 12),  # India's, Ireland's or Israel's
+        ("2024-06-03T12:00:00Z", 12),
+        ("2024-06-03 12:00:00 +0200", 10),
+        ("Mon, 3 Jun 2024 11:59:60 +0000", 11),  # RFC 5322 §3.3: a leap second
+    ],
+)
+def test_an_odd_time_is_read_too(text: str, hour: int) -> None:
+    time = parse_time(text)
+    assert time is not None
+    assert (time.day, time.hour) == (3, hour)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20240603", "2024-06-31T12:00:00Z", "Mo, 3 Jui 2024", "GMT+1"]
+)
+def test_what_is_no_time_is_none(text: str) -> None:
+    assert parse_time(text) is None

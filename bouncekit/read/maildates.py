@@ -7,11 +7,23 @@ from functools import lru_cache
 
 # How nearly all mails write the time; the standard library reads all the ways there are, slowly.
 _PLAIN_TIME = re.compile(
-    r"(?:[A-Z][a-z]{2}, {1,2})?(\d{1,2}) ([A-Z][a-z]{2}) ((?:19|20)\d\d) (\d\d:\d\d:\d\d) "
+    r"(?:[A-Z][a-z]{2}, {1,2})?(\d{1,2}) ([A-Z][a-z]{2}) ((?:19|20)\d\d) (\d\d:\d\d:[0-5]\d) "
     r"([+-][01]\d)([0-5]\d)(?: \([A-Z]{2,5}\))?",
     re.ASCII,
 )
 _COLON_IN_ZONE = re.compile(r"([+-]\d\d):(\d\d)\s*$")
+_LEAP_SECOND = re.compile(r"(\d\d:\d\d):60\b")
+_FROM_UTC = re.compile(r"\b(?:GMT|UTC)([+-])(\d{1,2})(?::?(\d\d))?\b")
+# Beside those of America, which RFC 5322 §4.3 names; of several meanings none is taken.
+_NAMED = {
+    **dict.fromkeys(("WEST", "CET", "MET", "BST"), "+0100"),
+    **dict.fromkeys(("CEST", "MEST", "EET"), "+0200"),
+    **dict.fromkeys(("EEST", "MSK", "TRT"), "+0300"),
+    **dict.fromkeys(("HKT", "SGT", "AWST"), "+0800"),
+    **dict.fromkeys(("JST", "KST"), "+0900"),
+    **{"AEST": "+1000", "AEDT": "+1100", "NZST": "+1200", "NZDT": "+1300", "BRT": "-0300"},
+}
+_NAMED_ZONE = re.compile(rf"(?<=\d )\(?({'|'.join(_NAMED)})\)?(?=\s*$| \d{{4}}\s*$)")
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTHS = {_MONTH_NAMES[at : at + 3]: at // 4 + 1 for at in range(0, 48, 4)}
 
@@ -30,9 +42,18 @@ def parse_time(text: str) -> datetime | None:
             return datetime.fromisoformat(iso).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
-    text = _COLON_IN_ZONE.sub(r"\1\2", text)
     try:
-        time = parsedate_to_datetime(text)
+        time = _odd_time(text.strip())
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+def _odd_time(text: str) -> datetime:
+    """Read a date as hardly any mail writes it; without a zone, or with one nobody knows, naive."""
+    text = _LEAP_SECOND.sub(r"\1:59", text)
+    if text[:4].isdigit() and text[4:5] == "-":
+        return datetime.fromisoformat(text.replace(" +", "+").replace(" -", "-"))
+    text = _COLON_IN_ZONE.sub(r"\1\2", text)
+    text = _FROM_UTC.sub(lambda zone: f"{zone[1]}{zone[2]:0>2}{zone[3] or '00'}", text)
+    return parsedate_to_datetime(_NAMED_ZONE.sub(lambda zone: _NAMED[zone[1]], text))
