@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -210,12 +209,8 @@ def find_policy(policy: str | PathLike[str] | Policy) -> Policy:
         raise BouncekitError(
             f"There is no policy '{name}'; use one of {', '.join(presets())}, or a .toml file."
         )
-    try:
-        own = _parsed(toml.loads(Path(name).read_text(encoding="utf-8-sig")), name)
-    except FileNotFoundError:
-        raise BouncekitError(f"{name}: there is no such file; check the path.") from None
-    except (toml.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
-        raise BouncekitError(f"{name}: not readable as TOML: {problem}; mend it.") from None
+    with toml.legible(name):
+        own = _parsed(toml.loads(toml.text(name)), name)
     if len(own) != 1:
         raise BouncekitError(f"{name}: holds {len(own)} policies; keep the one to use.")
     (policy,) = own.values()

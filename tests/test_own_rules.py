@@ -90,7 +90,7 @@ def test_a_mistake_is_one_sentence_with_file_entry_and_way_out(
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BouncekitError, match=r"nowhere\.toml: there is no such file .*check"):
+    with pytest.raises(BouncekitError, match=r"nowhere\.toml: there is no such file; check"):
         check(tmp_path / "nowhere.toml")
     (folder := tmp_path / "folder.toml").mkdir()
     with pytest.raises(BouncekitError, match=r"folder\.toml: .*directory"):

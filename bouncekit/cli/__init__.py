@@ -81,7 +81,7 @@ def codes(code: str | None) -> None:
 
 @app.command()
 @options.exports
-@options.output("A .parquet, .csv or .ndjson file.")
+@options.output("A .parquet, .csv or .ndjson file; `-` for CSV on the screen.")
 @options.reading
 @options.rules
 def classify(
@@ -116,7 +116,7 @@ def classify(
 
 @app.command()
 @options.exports
-@options.output("The removal list, a CSV file.")
+@options.output("The removal list, a CSV file; `-` for the screen.")
 @options.policy
 @click.option("--service", default="csv", metavar="NAME", help="Whose import format to write.")
 @options.input_file("--previous", help="The list before this one.")

@@ -108,7 +108,7 @@ def options_of(
             ZoneInfo(tz)
         except (ValueError, OSError, KeyError):
             raise BouncekitError(
-                f"tz {tz!r} is no time zone: say one such as Europe/Berlin."
+                f"tz {tz!r} is no time zone: say one such as Europe/Berlin, or Etc/GMT-2 (+02:00)."
             ) from None
     if year is not None and not 1970 <= year <= 9999:
         raise BouncekitError(f"year {year} is none of a log: write all four digits.")

@@ -16,12 +16,20 @@ _LEAP_SECOND = re.compile(r"(\d\d:\d\d):60\b")
 _FROM_UTC = re.compile(r"\b(?:GMT|UTC)([+-])(\d{1,2})(?::?(\d\d))?\b")
 # Beside those of America, which RFC 5322 §4.3 names; of several meanings none is taken.
 _NAMED = {
-    **dict.fromkeys(("WEST", "CET", "MET", "BST"), "+0100"),
-    **dict.fromkeys(("CEST", "MEST", "EET"), "+0200"),
-    **dict.fromkeys(("EEST", "MSK", "TRT"), "+0300"),
-    **dict.fromkeys(("HKT", "SGT", "AWST"), "+0800"),
-    **dict.fromkeys(("JST", "KST"), "+0900"),
-    **{"AEST": "+1000", "AEDT": "+1100", "NZST": "+1200", "NZDT": "+1300", "BRT": "-0300"},
+    name: offset
+    for offset, names in {
+        "-0300": "BRT",
+        "+0100": "WEST CET MET BST",
+        "+0200": "CEST MEST EET",
+        "+0300": "EEST MSK TRT",
+        "+0800": "AWST HKT SGT",
+        "+0900": "JST KST",
+        "+1000": "AEST",
+        "+1100": "AEDT",
+        "+1200": "NZST",
+        "+1300": "NZDT",
+    }.items()
+    for name in names.split()
 }
 _NAMED_ZONE = re.compile(rf"(?<=\d )\(?({'|'.join(_NAMED)})\)?(?=\s*$| \d{{4}}\s*$)")
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from itertools import chain, product, repeat
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -130,14 +129,8 @@ def with_own(path: str) -> Rules:
     Raises BouncekitError naming the file and the entry if it cannot be read, has an unknown
     category or set of words, or a phrase that says nothing or does not stand in its example.
     """
-    try:
-        return with_text(path, Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise BouncekitError(f"{path}: there is no such file of rules; check the path.") from None
-    except IsADirectoryError:
-        raise BouncekitError(f"{path}: is a directory; name a file of rules in it.") from None
-    except (toml.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
-        raise BouncekitError(f"{path}: not readable as TOML: {problem}; mend it.") from None
+    with toml.legible(path):
+        return with_text(path, toml.text(path))
 
 
 @lru_cache(MOST_FILES)  # by its text: a file that was edited is read again
