@@ -179,6 +179,7 @@ _WRAPPED = "|".join(
         r"invalid\s+addresses;|'invalid\s+addresses'",  # JavaMail
         r"invalid\s+address:\s+\S+\s+com\.zimbra|rcpt\s+failed:\s+invalid\s+recipient",
         r"with\s+message\s+[\"']|smtp\s+server\s+error:",  # Swift and PHPMailer, of PHP
+        r"smtp\s+error:\s+data\s+not\s+accepted",
         r"server\s+error:\s*[0-9]{3}\b|secure\(ssl\):",  # Outlook
         r"verify\s+that\s+your\s+email\s+address\s+is\s+correct",  # Thunderbird
         r"\{(?:led|msg|fqdn|ip|lrt)=",  # Exchange
