@@ -274,6 +274,17 @@ def _called(layout: Layout, path: Path) -> str:
     return next((event for pattern, event in layout.called if re.search(pattern, name)), "")
 
 
+def told_by_name(path: Path) -> frozenset[str]:
+    """What a file's name says its records are: the layouts that only files of such names have.
+
+    And the events, each by its pattern.
+    """
+    name = path.name.casefold()
+    named = {layout.name for layout in layouts() if layout.file and re.search(layout.file, name)}
+    events = {event for pattern, event in layouts()[-1].called if re.search(pattern, name)}
+    return frozenset(named | events)
+
+
 def _unwrapped(layout: Layout, table: Table) -> dict[str, str]:
     """Headings of nested objects without what only wraps them, the least wrapped first.
 

@@ -121,13 +121,22 @@ def _from_literals(cells: pl.Series) -> pl.Series:
 
 
 def _listed(kind: str, records: list[str] | pl.Series, known: Known, *, mended: bool) -> Table:
-    """The table of records in memory, or of those that they wrap."""
     frame = pl.LazyFrame({RECORD: records}, schema={RECORD: pl.String()})
+    return table_of_records(kind, frame, known, mended=mended)[0]
+
+
+def table_of_records(
+    kind: str, frame: pl.LazyFrame, known: Known, *, mended: bool = False
+) -> tuple[Table, pl.DataFrame]:
+    """The table of records in memory, or of those that they wrap, and these as they were found.
+
+    `frame` has the records in RECORD; its other columns tell in what was found whence it is.
+    """
     numbered = opened(frame, _is_event, at_once=True).with_row_index(LINE, offset=1).collect()
     parts = in_batches(
         lambda: numbered.iter_slices(RECORDS_AT_ONCE), numbered.schema, "records of a document"
     )
-    return _looked_up(kind, parts, known, mended=mended)
+    return _looked_up(kind, parts, known, mended=mended), numbered
 
 
 def _documents(text: str) -> Iterator[str]:

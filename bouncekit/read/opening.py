@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bouncekit.read.archives import unzipped
 from bouncekit.read.containers import BINARY, kind_of
 from bouncekit.read.documents import holds_none
 from bouncekit.read.files import Found, NotOursError, Peek, as_text, peek
+from bouncekit.read.gathered import FEWEST, Shape, chunks, gathered, shape_of
 from bouncekit.read.layouts import SAME_EVENT, Options
 from bouncekit.read.logs import READERS, are_one, read_log, server_of
 from bouncekit.read.logs.rotated import series
@@ -45,13 +46,53 @@ class Part:
 
 
 def together(found: list[Found], options: Options) -> Iterator[list[Found]]:
-    """Give each file alone, but at once neighbouring mails, and the files of one log.
+    """Give each file alone, but at once neighbouring mails, the files of one log, small JSON files.
 
     The mails are read on all cores; what one file of a log says, others go on with.
     """
     for are_mails, files in groupby(found, key=lambda each: _is_plain_mail(each.path, options)):
         neighbours = list(files)
-        yield from [neighbours] if are_mails else _logs_whole(neighbours, options)
+        if are_mails:
+            yield neighbours
+        else:
+            yield from _gathered(list(_logs_whole(neighbours, options)), options)
+
+
+def _gathered(parts: list[list[Found]], options: Options) -> Iterator[list[Found]]:
+    """Give neighbouring small files of JSON at once that a service writes in one way."""
+    if len(parts) < FEWEST:
+        yield from parts
+        return
+    ways: dict[Shape, str | None] = {}
+
+    def way(part: list[Found]) -> str | None:
+        shape = shape_of(part[0].path) if len(part) == 1 else None
+        if shape is not None and shape not in ways:
+            ways[shape] = _way(shape, part[0].path, options)
+        return None if shape is None else ways[shape]
+
+    for common, files in groupby(parts, key=way):
+        neighbours = list(files)
+        if common is None or len(neighbours) < FEWEST:
+            yield from neighbours
+        else:
+            yield from map(list, chunks([file for part in neighbours for file in part]))
+
+
+def _way(shape: Shape, path: Path, options: Options) -> str | None:
+    """Give what files are read together that are told by one layout, by a file of the shape."""
+    if options.source == "mail" or _log_of(peek(path), options):
+        return None
+    try:
+        table, _ = gathered(shape.kind, [path])
+        layout, _, _ = bounces(table, path, options)
+    except (*DAMAGE, BouncekitError):
+        return None
+    if layout is None or layout.own:
+        return None
+    # A layout that was made up of the headings fits these alone.
+    more = f"{shape}" if layout.service == "generic" else ""
+    return f"{shape.kind} {layout.name} {sorted(shape.named)} {more}"
 
 
 def _logs_whole(found: list[Found], options: Options) -> Iterator[list[Found]]:
@@ -139,7 +180,13 @@ def part_of_all(found: list[Found], options: Options, *, mended: bool = False) -
     if _is_plain_mail(paths[0], options):
         return Part("mail", "mail", read_messages(paths, verp_key=options.verp_key))
     files = [(path, peek(path)) for path in paths]
-    return _log(str(_log_of(files[0][1], options)), files, options)
+    if server := _log_of(files[0][1], options):
+        return _log(server, files, options)
+    if not mended:
+        with suppress(*DAMAGE, NotOursError):
+            return _small(paths, options)
+    parts = [part_of(each, options, mended=mended) for each in found]
+    return replace(parts[0], frame=pl.concat(part.frame for part in parts))
 
 
 def part_of(found: Found, options: Options, *, mended: bool = False) -> Part:
@@ -219,6 +266,16 @@ def _log(server: str, files: list[tuple[Path, Peek]], options: Options) -> Part:
     return Part("log", log.server, log.frame, log.inferred)
 
 
+def _small(paths: list[Path], options: Options) -> Part:
+    """What small files of JSON hold together."""
+    kind = kind_of(peek(paths[0]).head)
+    table, places = gathered(kind, paths)
+    layout, frame, inferred = bounces(table, paths[0], options)
+    assert layout is not None  # `_way` saw to it
+    same = {} if layout.same == SAME_EVENT else {str(path): layout.same for path in paths}
+    return Part(kind, layout.service, places.named(frame), inferred, same)
+
+
 def _plain(path: Path, options: Options) -> Part | None:
     """What a text holds that is no export: only of one that the user named, for many quote one."""
     seen = peek(path)
@@ -243,19 +300,19 @@ def _archive(path: Path, options: Options) -> Part:
     parts, frames = [], [pl.DataFrame(schema=BOUNCES)]
     same: dict[str, tuple[str, ...]] = {}
     with unzipped(path) as members:
+        sources = {str(place): f"{path}/{name}" for name, place in members}
         for name, place in members:
             if _is_archive(place):  # each may hold a thousand times its size, and others
                 raise BouncekitError(
                     f"{path} holds another archive, {name}: unpack it, and name what is in it."
                 )
-            part, frame = collected([Found(place, named=False)], options)
-            source = f"{path}/{name}"
+        for found in together([Found(place, named=False) for _, place in members], options):
+            part, frame = collected(found, options)
             if part.kind == "skipped":
                 continue
             parts.append(part)
-            frames.append(frame.with_columns(source=pl.lit(source)))
-            for columns in part.same.values():
-                same[source] = columns
+            frames.append(frame.with_columns(pl.col("source").replace(sources)))
+            same |= {sources[place]: columns for place, columns in part.same.items()}
     if not parts:
         raise NotOursError(f"{path} holds no table, mail or log that bouncekit can read.")
     names = ", ".join(dict.fromkeys(part.name for part in parts))
