@@ -140,7 +140,7 @@ def classify(
 @click.option(
     "--force",
     is_flag=True,
-    help="Write a list that removes more than 30 % of all seen, or none where one was before.",
+    help="Write a list that removes more than 30 % of all seen, or an empty one over another.",
 )
 @options.reading
 @options.rules

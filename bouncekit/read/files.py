@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -25,11 +26,11 @@ else:
 HEAD = 64 * 1024  # bytes that are looked at to recognise a file
 CHUNK = 1 << 20  # bytes of a packed file that are unpacked at once
 HOLE = bytes(16)  # a log begins with one whose server wrote on where it was when it was emptied
-MAGIC = {
-    "gzip": b"\x1f\x8b",
-    "zstd": b"\x28\xb5\x2f\xfd",
-    "bzip2": b"BZh",
-    "xz": b"\xfd7zXZ\x00",
+PACKINGS = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+    "bzip2": re.compile(rb"BZh[1-9]1AY&SY"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
 }
 
 # The code pages spreadsheets and mail services still write, the commonest first: a free
@@ -57,7 +58,7 @@ class Peek:
     """The unpacked first bytes of a file, how it is packed, and whether they are all of it."""
 
     head: bytes
-    packing: str  # "", or a name in MAGIC
+    packing: str  # "", or a name in PACKINGS
     whole: bool
 
 
@@ -154,7 +155,7 @@ def peek(path: Path) -> Peek:
     except OSError as error:
         reason = error.strerror or error
         raise BouncekitError(f"{path} cannot be opened ({reason}): check its rights.") from None
-    packing = next((name for name, magic in MAGIC.items() if head.startswith(magic)), "")
+    packing = next((name for name, magic in PACKINGS.items() if magic.match(head)), "")
     if packing:
         with _open(path, packing) as unpacked:
             head = unpacked.read(HEAD + 1)
