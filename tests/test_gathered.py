@@ -1,5 +1,6 @@
 """Small files of JSON, read at once: what comes out is what each of them gives by itself."""
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -100,7 +101,9 @@ def test_lines_of_json_are_counted_by_file(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for hour in range(FEWEST):
         lines = "\n".join(json.dumps(ses(hour * 10 + n)) for n in range(3))
-        (tmp_path / "in" / f"{hour:02}.ndjson").write_text(lines + "\n\n", encoding="utf-8")
+        packed = gzip.compress((lines + "\n\n").encode())  # as Firehose stores them
+        (tmp_path / "in" / f"{hour:02}.gz").write_bytes(packed)
+    assert len(list(together(find([tmp_path / "in"]), PLAIN))) == 1
     frame = read(tmp_path / "in")
     assert frame["line"].to_list() == [1, 2, 3] * FEWEST
     assert_frame_equal(frame, one_by_one(sorted((tmp_path / "in").iterdir())))

@@ -57,7 +57,7 @@ def shape_of(path: Path) -> Shape | None:
     if not path.is_file():
         return None
     seen = peek(path)
-    if seen.packing or not seen.whole or kind_of(seen.head) not in ("json", "ndjson"):
+    if not seen.whole or kind_of(seen.head) not in ("json", "ndjson"):
         return None
     kind = kind_of(seen.head)
     try:
