@@ -128,6 +128,8 @@ def test_tables_with_such_names_are_read_as_before(tmp_path: Path) -> None:
         (["2026-03-02 09:00:00 a", "2026-03-01 09:00:00 a"], False),
         (["2026-03-01 09:00:00 a", "Mar  2 09:00:00 a"], False),
         (["nothing", "Mar  2 09:00:00 a"], False),
+        (["Mar  1 09:00:00 mx1 postfix/qmgr[7]: A", "Mar 10 09:00:00 mx1 sshd: b"], True),
+        (["Mar  1 09:00:00 mx1 postfix/qmgr[7]: A", "Mar 10 09:00:00 mx2 sshd: b"], False),
     ],
 )
 def test_files_go_on_where_each_begins_later(heads: list[str], is_one: bool) -> None:

@@ -42,10 +42,13 @@ def _age(path: Path) -> tuple[str, int]:
 
 
 def go_on(heads: Sequence[str]) -> bool:
-    """True where each file of a log begins later than the one before, within a year.
+    """True where each file begins later than the one before, within a year, and on the same hosts.
 
     `heads` are their first lines, without wrappings.
     """
+    hosts = [stamps.hosts(head) for head in heads]
+    if any(one and two and not one & two for one, two in pairwise(hosts)):
+        return False
     begins = [begin for head in heads if (begin := stamps.in_order(head))]
     if len(begins) < len(heads) or len({len(begin) for begin in begins}) > 1:
         return False

@@ -22,6 +22,7 @@ _TAI64_1970 = 2**62 + 10
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LINE = re.compile(rf"(?m){_STAMP}")
+_HOST = re.compile(rf"(?m){_STAMP} (\S+) [^\s:\[]+(?:\[\d+\])?: ")
 _ZONE = re.compile(rf"(?:Z|UTC|[+-]\d\d:?\d\d|^{_COUNTED})$")
 
 
@@ -68,6 +69,15 @@ def in_order(head: str) -> str | None:
 
 
 YEARLESS = len("10 03 22:14:15")
+
+
+def hosts(head: str) -> set[str]:
+    """Give the hosts that lines of syslog say they are from (RFC 3164 §4.1.2).
+
+    >>> hosts("Oct  3 22:14:15 mx postfix/qmgr[7]: 4F3B2C1D0A: removed")
+    {'mx'}
+    """
+    return {host for *_, host in _HOST.findall(head)}
 
 
 def is_local(head: str) -> bool:
