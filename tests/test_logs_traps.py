@@ -242,6 +242,25 @@ TRAPS: dict[str, tuple[list[str], list[tuple[str | None, ...]]]] = {
         [SENDMAIL.format("dsn=5.7.1, stat=User unknown")],
         [("bounce", "ann@example.org", None, "dsn=5.7.1", "mx.example.org")],
     ),
+    "Sendmail's hop to a filter": (
+        [
+            "Mar  4 09:12:00 mx sm-mta[9]: 4249C0aC000124: from=<news@example.com>, size=1, "
+            "class=0, nrcpts=1, msgid=<1@news.example.com>, relay=localhost [127.0.0.1]",
+            SENDMAIL.replace("mx.example.org. [192.0.2.25]", "[127.0.0.1] [127.0.0.1]").format(
+                "dsn=2.0.0, stat=Sent (250 2.0.0 Ok, id=1, from MTA(smtp:[127.0.0.1]:10025): 250 "
+                "2.0.0 4249C0aC000124 Message accepted for delivery)"
+            ),
+        ],
+        [],
+    ),
+    "Sendmail's way through a port of its own machine": (
+        [
+            SENDMAIL.replace("mx.example.org. [192.0.2.25]", "[127.0.0.1] [127.0.0.1]").format(
+                "dsn=2.0.0, stat=Sent (250 2.0.0 Ok: queued as 4F3B2C1D0A)"
+            )
+        ],
+        [("delivery", "ann@example.org", None, "250 2.0.0 Ok: queued as 4F3B2C1D0A", None)],
+    ),
     "OpenSMTPD's giving up": (
         [OPENSMTPD.replace('"Ok" stat="250 2.0.0 queued"', '"Expire" stat="Envelope expired"')],
         [("bounce", "ann@example.org", "news@example.com", "Envelope expired", None)],

@@ -16,6 +16,11 @@ _RECIPIENTS = r": to=(.*?),? (?:ctladdr|delay|xdelay|mailer)="
 # `424CxUgh000123: 424CxUgi000123: DSN: User unknown`: the second is a message of its own about the
 # first.
 _NOTICE = r": ([0-9A-Za-z]{8,20}): (?:DSN|sender notify|return to sender|postmaster notify): "
+# What a filter on this machine says that took a message: with which queue id it goes on.
+_AGAIN = (
+    r", relay=\S* ?\[(?:127\.|::1|IPv6:::1)[^\]]*\],.* stat=Sent \(.*?(?:queued as )?"
+    r"\b([0-9A-Za-z]{8,20})(?:\)| Message accepted)"
+)
 _GIVEN_UP = "Cannot send message "
 _STATES = {"Sent": "delivery", "Deferred": "deferral"}
 _about = pl.col("text").str.extract(_QUEUE_ID)
@@ -62,6 +67,8 @@ def events(told: pl.LazyFrame) -> pl.LazyFrame:
         _tried(told)
         .join(_marks(told).select("key", mark="at"), on="key", how="left", maintain_order="left")
         .filter((pl.col("mark") > pl.col("line")).fill_null(True))
+        # A hop, if the log tells how it goes on: else somebody took the message there.
+        .join(told.select(again="key"), on="again", how="anti", maintain_order="left")
         .join(_arrived(told), on="key", how="left", maintain_order="left")
         .with_columns(pl.when(came_before).then(pl.col("sender", "message_id")))
         .filter(pl.col("sender").fill_null("?") != "")
@@ -146,6 +153,7 @@ def _tried(told: pl.LazyFrame) -> pl.LazyFrame:
             ),
             enhanced_code=dsn,
             remote_mta=text.str.extract(r", relay=([^,\[\s]*[^,\[\s.])\.?(?: \[|,)"),
+            again=text.str.extract(_AGAIN),
             lost=state.is_null() | ~text.str.contains(_RECIPIENTS),
         )
         # A program that hands over to the server on the same machine has delivered nothing.
