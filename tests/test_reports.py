@@ -1095,22 +1095,43 @@ def test_a_return_path_carries_a_tagged_recipient() -> None:
 
 
 @pytest.mark.parametrize(
-    "local",
+    "path",
     [
-        "news-march-bo",
-        "news+4711-bo",
-        "b-2026-03-bo",
-        "bounce+xy.zz-bo",
-        "bounces+a1-bo",
-        "mary-jane",
-        "news-bo",
-        "news+a+bo",
-        "bounce_12_bo",
-        "prvs=0123456abc=bo",
+        *(
+            f"{local}=example.org@lists.example.com"
+            for local in (
+                "news-march-bo",
+                "news+4711-bo",
+                "b-2026-03-bo",
+                "bounce+xy.zz-bo",
+                "bounces+a1-bo",
+                "mary-jane",
+                "news-bo",
+                "news+a+bo",
+                "bounce_12_bo",
+                "prvs=0123456abc=bo",
+                "errors-to-bo",
+                "majordomo-owner-list-bo",
+                "bounces-news-march-bo",
+            )
+        ),
+        "bo=v1.0@lists.example.com",
+        "shop+order=123.45@example.com",
+        "bounce-12-bo=192.0.2.1@lists.example.com",
+        "news-bounces+bo=example.org-20240301@lists.example.com",
+        "news+bo=example..org@lists.example.com",
+        "news+bo=a.org/123@lists.example.com",
     ],
 )
-def test_where_the_recipient_begins_in_a_return_path_is_not_guessed(local: str) -> None:
-    assert in_verp(f"{local}=example.org@lists.example.com") == ""
+def test_where_the_recipient_is_in_a_return_path_is_not_guessed(path: str) -> None:
+    assert in_verp(path) == ""
+
+
+@pytest.mark.parametrize("recipient", ["bounce+123@example.org", "ann+tag@example.org"])
+def test_services_mark_where_the_recipient_begins(recipient: str) -> None:
+    carried = recipient.replace("@", "=")
+    assert in_verp(f"bounces+1234567-0a1b-{carried}@em.example.com") == recipient
+    assert in_verp(f"bounce+8c5f6a.1a2b3c-{carried}@mg.example.com") == recipient
 
 
 TWO = """\

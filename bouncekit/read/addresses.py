@@ -28,28 +28,39 @@ _PLAIN_HEADER = re.compile(
 )
 _ESCAPED_LETTER = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _ESCAPED_OCTET = re.compile(r"\+([0-9A-F]{2})")
-# What stands before the recipient in return paths: that of services and list managers, or a box
-# with a `+`. Of any other it cannot be told where the recipient begins (`march-bo`, `mary-jane`),
-# nor where what comes before a hyphen looks made (`4711-bo`, `xy.zz-bo`).
-_IS_WHOLE = r"(?![^@=+-]*[\d.][^@=+-]*-)"
-_OF_A_LIST = r"(?:[^@=]*?[+-])?(?:bounces?|returns?|owner|errors?|verp)"
-_BEFORE_RECIPIENT = "|".join(
+# Return paths with a recipient in them. Services mark where he begins, whatever is in his name.
+_DOMAIN_OF_PATH = r"=(?P<domain>(?:[\w-]+\.)+(?:[^\W\d_]{2,}|xn--[\w-]+))@"
+_OF_A_SERVICE = "|".join(
     (
         r"[^@=+]*?[+-]\d{5}[a-z2-7]{10}-",  # signed: bouncekit.verp
         r"bounces?\+\d+-[0-9a-f]{4}-",  # SendGrid
         r"bounce\+[0-9a-f]+\.[0-9a-f]+-",  # Mailgun
         r"bounce-mc\.us\d+_[\d.]+-",  # Mailchimp
         r"sentto(?:-\d+)+-",  # Yahoo Groups
+    )
+)
+_SERVICE = re.compile(rf"^(?:{_OF_A_SERVICE})", re.I)
+_SERVICE_VERP = re.compile(
+    rf"^(?:{_OF_A_SERVICE})(?P<local>[^@=]+){_DOMAIN_OF_PATH}",
+    re.I,
+)
+# Those of list managers, and a box with a `+`. Of any other it cannot be told where the recipient
+# begins (`march-bo`, `mary-jane`), nor where what comes before a hyphen looks made (`4711-bo`,
+# `xy.zz-bo`).
+_IS_WHOLE = r"(?![^@=+-]*[\d.][^@=+-]*-)"
+_OF_A_LIST = r"(?:[^@=]*?[+-])?(?:bounces?|returns?|owner|errors?|verp)"
+_BEFORE_RECIPIENT = "|".join(
+    (
         r"[^@=]*?-return-(?:\d+-)?",  # ezmlm
         rf"{_OF_A_LIST}\+(?:\d+[+-])*{_IS_WHOLE}(?=(?P<tagged>[^@=]+\+))?",  # Mailman
-        rf"{_OF_A_LIST}-(?:\d+[+-])*{_IS_WHOLE}",
+        rf"{_OF_A_LIST}-(?:\d+[+-])*(?![^@=]*-)",
         rf"[^@=+]+\+{_IS_WHOLE}",
         r"(?!bounces?_|[^@=]*-)",  # a host of its own
     )
 )
 _VERP = re.compile(
     rf"^(?!prvs|btv1|srs)(?:{_BEFORE_RECIPIENT})"
-    r"(?P<local>(?(tagged)[^@=]+|[^@=+]+))=(?P<domain>[^@=+]+\.[^@=+]+)@",
+    rf"(?P<local>(?(tagged)[^@=]+|[^@=+]+)){_DOMAIN_OF_PATH}",
     re.I,
 )
 _SYMPA = re.compile(r"^[^@=]*?\+(?P<local>[^@=]+)==a==(?P<domain>[^@=]+)==", re.I)
@@ -127,7 +138,9 @@ def in_verp(address: str) -> str:
     >>> in_verp("bounces+1234567-0a1b-ann=example.org@em.example.net")  # SendGrid
     'ann@example.org'
     """
-    found = _SYMPA.match(address) or _VERP.match(address)
+    is_of_service = _SERVICE.match(address) is not None
+    path = _SERVICE_VERP if is_of_service else _VERP
+    found = _SYMPA.match(address) or path.match(address)
     return f"{found['local']}@{found['domain']}" if found else ""
 
 
