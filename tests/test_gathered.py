@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def test_files_of_all_services_give_what_each_gives_alone(tmp_path: Path) -> Non
     ]
     paths = write(tmp_path / "in", [case for case in STORED for _ in range(FEWEST)], indent=1)
     groups = list(together(find([tmp_path / "in"]), PLAIN))
-    assert len(groups) < len(paths) / FEWEST
+    assert len(groups) < len(paths) / 5  # those of many services, at least
     rows = scan(tmp_path / "in").collect().group_by("source", maintain_order=True)
     found = {str(source): part.drop("source") for (source,), part in rows}
     for case, rows_alone, copies in zip(STORED, alone, batched(paths), strict=True):
@@ -116,3 +117,74 @@ def test_an_archive_of_such_files_is_read_at_once(tmp_path: Path) -> None:
     frame = read(tmp_path / "events.zip")
     names = [f"{tmp_path}/events.zip/2024/{number:02}.json" for number in range(FEWEST)]
     assert frame["source"].to_list() == names
+
+
+def sns(said: object) -> dict[str, Any]:
+    """Write what Amazon SNS wraps round a message."""
+    text = said if isinstance(said, str) else json.dumps(said)
+    return {"Type": "Notification", "MessageId": "x", "Message": text, "Timestamp": "2024-03-01"}
+
+
+def sendgrid(number: int, **more: Any) -> dict[str, Any]:
+    to = f"user{number}@example.org"
+    told = {"email": to, "timestamp": 1709287200, "event": "bounce", "reason": "550 5.1.1 gone"}
+    return told | {"sg_event_id": f"e{number}"} | more
+
+
+def generic(number: int, **more: Any) -> dict[str, Any]:
+    return {"email": f"user{number}@example.org", "reason": "550 no", "date": "2024-03-01"} | more
+
+
+LOG_LINE = (
+    "Mar  4 09:12:00 mx postfix/smtp[7]: 4F3B2C1D0A: to=<ann@example.org>, "
+    "relay=mx.example.org[192.0.2.25]:25, delay=1, dsn=5.1.1, status=bounced (550 no)"
+)
+# Folders in which one file would change what the others mean, were they read as one table.
+MIXED: dict[str, list[Any]] = {
+    "wrapped from the 250th on": [*map(ses, range(250)), *(sns(ses(n)) for n in range(250, 280))],
+    "a word in a column of codes": [
+        generic(n, status="delivered" if n == 5 else "5.1.1") for n in range(24)
+    ],
+    "messages about other things": [
+        *(sns(ses(n)) for n in range(40)),
+        sns({"AlarmName": "cpu", "NewStateValue": "ALARM"}),
+        sns("plain text"),
+        *(sns(ses(n)) for n in range(40, 80)),
+    ],
+    "two spellings of a key": [
+        *map(sendgrid, range(12)),
+        *(
+            {"Email" if k == "email" else k: v for k, v in sendgrid(n).items()}
+            for n in range(12, 24)
+        ),
+    ],
+    "a line of a log in one": [
+        *({"message": json.dumps(ses(n)), "timestamp": 1} for n in range(24)),
+        {"message": LOG_LINE, "timestamp": 1},
+    ],
+    "another form of time at the end": [
+        *map(sendgrid, range(1_005)),
+        sendgrid(2_000, timestamp="Fri, 01 Mar 2024 10:00:00 +0100"),
+    ],
+}
+
+
+@pytest.mark.parametrize("folder", MIXED)
+def test_no_file_changes_what_others_mean(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", [{"text": text, "file": "x.json"} for text in MIXED[folder]])
+    together_read = load(tmp_path / "in", year=2024)
+    monkeypatch.setattr(sys.modules["bouncekit.read.opening"], "FEWEST", 1_000_000)
+    alone = load(tmp_path / "in", year=2024)
+    assert_frame_equal(together_read.frame, alone.frame)
+    assert_frame_equal(together_read.files, alone.files)
+
+
+def test_batches_on_lines_keep_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for file in range(FEWEST):
+        batches = [{"events": [sendgrid(file * 9 + n), sendgrid(file * 9 + 3 + n)]} for n in (0, 1)]
+        lines = "\n".join(map(json.dumps, batches))
+        (tmp_path / "in" / f"{file:02}.ndjson").write_text(lines, encoding="utf-8")
+    assert read(tmp_path / "in")["line"].to_list() == [1, 1, 2, 2] * FEWEST

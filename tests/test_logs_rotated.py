@@ -3,7 +3,9 @@
 import bz2
 import gzip
 import lzma
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,45 @@ def test_december_goes_on_in_january(tmp_path: Path) -> None:
     frame = read(tmp_path, year=2025)
     assert frame["time"].dt.strftime("%Y-%m-%d").to_list() == ["2025-12-30", "2026-01-06"]
     assert frame["event"].to_list() == ["deferral", "bounce"]
+
+
+def message(day: str, queue_id: str, to: str) -> str:
+    """Write what Postfix says of a message that bounced."""
+    begin = f"{day} 09:00:00 mx postfix"
+    return (
+        f"{begin}/cleanup[8]: {queue_id}: message-id=<{queue_id}@x.example>\n"
+        f"{begin}/qmgr[7]: {queue_id}: from=<news@example.com>, size=1, nrcpt=1 (queue active)\n"
+        f"{begin}/smtp[9]: {queue_id}: to=<{to}>, relay=mx.example.org[192.0.2.25]:25, delay=1, "
+        "dsn=5.1.1, status=bounced (550 no)\n"
+        f"{begin}/qmgr[7]: {queue_id}: removed\n"
+    )
+
+
+def test_each_file_has_the_year_of_its_own_date(tmp_path: Path) -> None:
+    """A quiet server's two files reach the month again in which the first began."""
+    old = message("Mar  3", "AA1AA", "a@example.org") + message("Dec 20", "AA2AA", "b@example.org")
+    new = message("Dec 21", "AA3AA", "c@example.org") + message("Mar 28", "AA4AA", "d@example.org")
+    written(tmp_path, **{"mail.log.1": old, "mail.log": new})
+    dates = {"mail.log.1": datetime(2025, 12, 20, 10, tzinfo=UTC).timestamp()}
+    dates["mail.log"] = datetime(2026, 3, 28, 10, tzinfo=UTC).timestamp()
+    for name, date in dates.items():
+        os.utime(tmp_path / name, (date, date))
+    days = ["2025-03-03", "2025-12-20", "2025-12-21", "2026-03-28"]
+    assert read(tmp_path)["time"].dt.strftime("%Y-%m-%d").to_list() == days
+    assert read(tmp_path, year=2025)["time"].dt.strftime("%Y-%m-%d").to_list() == days
+
+
+def test_a_missing_file_parts_the_log(tmp_path: Path) -> None:
+    """Short queue ids are used again: what came between is not known."""
+    other = THIRD.replace("news@", "other@")
+    written(tmp_path, **{"mail.log.3": FIRST, "mail.log.1": other})
+    assert read(tmp_path, year=2026)["event"].to_list() == ["deferral"]
+
+
+@pytest.mark.parametrize("text", ["", "Mar  7 09:00:00 mx dovecot: imap(ann): Logged out\n"])
+def test_a_file_that_says_nothing_yet_parts_nothing(text: str, tmp_path: Path) -> None:
+    written(tmp_path, **{"mail.log": text, "mail.log.1": THIRD, "mail.log.2": FIRST})
+    assert read(tmp_path, year=2026)["event"].to_list() == ["deferral", "bounce"]
 
 
 def test_logs_of_two_machines_stay_two(tmp_path: Path) -> None:

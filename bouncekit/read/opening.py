@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from bouncekit.read.archives import unzipped
 from bouncekit.read.containers import BINARY, kind_of
 from bouncekit.read.documents import holds_none
 from bouncekit.read.files import Found, NotOursError, Peek, as_text, peek
-from bouncekit.read.gathered import FEWEST, Shape, chunks, gathered, shape_of
+from bouncekit.read.gathered import FEWEST, Shape, agree, chunks, gathered, shape_of
 from bouncekit.read.layouts import SAME_EVENT, Options
 from bouncekit.read.logs import READERS, are_one, read_log, server_of
 from bouncekit.read.logs.rotated import series
@@ -32,6 +33,10 @@ from bouncekit.schema import BOUNCES
 DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 # What it says where the system, and not the file, is the trouble.
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
+
+
+# Files of a name that show whether it is a log's.
+SOME = 3
 
 
 @dataclass(frozen=True)
@@ -64,46 +69,47 @@ def _gathered(parts: list[list[Found]], options: Options) -> Iterator[list[Found
         yield from parts
         return
     ways: dict[Shape, str | None] = {}
-
-    def way(part: list[Found]) -> str | None:
-        shape = shape_of(part[0].path) if len(part) == 1 else None
+    each: list[tuple[list[Found], str | None, Shape | None, int]] = []
+    for part in parts:
+        told = shape_of(part[0].path) if len(part) == 1 else None
+        shape, records = told or (None, 0)
         if shape is not None and shape not in ways:
             ways[shape] = _way(shape, part[0].path, options)
-        return None if shape is None else ways[shape]
-
-    for common, files in groupby(parts, key=way):
+        each.append((part, ways.get(shape) if shape else None, shape, records))
+    for way, files in groupby(each, key=itemgetter(1)):
         neighbours = list(files)
-        if common is None or len(neighbours) < FEWEST:
-            yield from neighbours
+        shapes = {shape for *_, shape, _ in neighbours if shape}
+        if way is None or len(neighbours) < FEWEST or not agree(shapes):
+            yield from (part for part, *_ in neighbours)
         else:
-            yield from map(list, chunks([file for part in neighbours for file in part]))
+            yield from chunks((part[0], records) for part, *_, records in neighbours)
 
 
 def _way(shape: Shape, path: Path, options: Options) -> str | None:
-    """Give what files are read together that are told by one layout, by a file of the shape."""
+    """Give what is common to files that are told by one layout, by a file of the shape.
+
+    What a table without a layout means is guessed from its cells: such files are read one by one.
+    """
     if options.source == "mail" or _log_of(peek(path), options):
         return None
     try:
-        table, _ = gathered(shape.kind, [path])
+        table, _, is_wrapped = gathered(shape.kind, [path])
         layout, _, _ = bounces(table, path, options)
     except (*DAMAGE, BouncekitError):
         return None
-    if layout is None or layout.own:
+    if layout is None or layout.own or layout.service == "generic":
         return None
-    # A layout that was made up of the headings fits these alone.
-    more = f"{shape}" if layout.service == "generic" else ""
-    return f"{shape.kind} {layout.name} {sorted(shape.named)} {more}"
+    if is_wrapped and shape.kind == "ndjson":  # its records are numbered before they are unwrapped
+        return None
+    wrapping = sorted(key for key in shape.keys if "." not in key) if is_wrapped else ""
+    return f"{shape.kind} {layout.name} {sorted(shape.named)} {wrapping}"
 
 
 def _logs_whole(found: list[Found], options: Options) -> Iterator[list[Found]]:
     """Give the files of one log where the first of them stands, all others alone."""
     of = {each.path: each for each in found}
-    whole = {
-        path: [of[each] for each in paths]
-        for paths in series(list(of))
-        if len(paths) > 1 and _is_one_log(paths, options)
-        for path in paths
-    }
+    logs = [_one_log(paths, options) for paths in series(list(of)) if len(paths) > 1]
+    whole = {path: [of[each] for each in paths] for paths in logs for path in paths}
     done: set[Path] = set()
     for each in found:
         if each.path not in done:
@@ -112,12 +118,14 @@ def _logs_whole(found: list[Found], options: Options) -> Iterator[list[Found]]:
             yield files
 
 
-def _is_one_log(paths: list[Path], options: Options) -> bool:
-    servers = (_server_of_file(path, options) for path in paths)
-    server = next(servers)
-    if server is None or any(other != server for other in servers):
-        return False
-    return are_one([(path, peek(path)) for path in paths])
+def _one_log(paths: list[Path], options: Options) -> list[Path]:
+    """Give those of some files that are one log; a file that says nothing yet is left out."""
+    if not any(_server_of_file(path, options) for path in paths[:SOME]):
+        return []
+    servers = {path: _server_of_file(path, options) for path in paths}
+    ours = [path for path, server in servers.items() if server is not None]
+    is_one = len(set(servers.values()) - {None}) == 1 and are_one([(p, peek(p)) for p in ours])
+    return ours if is_one else []
 
 
 def _server_of_file(path: Path, options: Options) -> str | None:
@@ -269,7 +277,7 @@ def _log(server: str, files: list[tuple[Path, Peek]], options: Options) -> Part:
 def _small(paths: list[Path], options: Options) -> Part:
     """What small files of JSON hold together."""
     kind = kind_of(peek(paths[0]).head)
-    table, places = gathered(kind, paths)
+    table, places, _ = gathered(kind, paths)
     layout, frame, inferred = bounces(table, paths[0], options)
     assert layout is not None  # `_way` saw to it
     same = {} if layout.same == SAME_EVENT else {str(path): layout.same for path in paths}

@@ -1,8 +1,9 @@
 """Read the logs of mail servers: what became of each recipient, joined from several lines."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import polars as pl
@@ -47,6 +48,9 @@ READERS = {
 }
 
 _HEAD_LINES = 400
+
+# Year and month of the first line of each file.
+Begins = tuple[pl.Series, pl.Series]
 
 
 @dataclass(frozen=True)
@@ -94,27 +98,26 @@ def read_log(server: str, files: Sequence[tuple[Path, Peek]], options: Options) 
 
     A line that should tell of an event and does not is `unreadable`. Times without a zone are those
     of `options.tz`, else UTC; lines without a year get `options.year` from the first line on, else
-    the year in which none lies after the (first) file's date.
+    the year in which none lies after their file's date.
     """
-    path, peek = files[0]
-    lines, off = _first_lines(peek.head)
-    head = "\n".join(lines)
-    first = stamps.first_day(head)
-    year, told = _year(path, first, options)
-    if options.tz is None and (READERS[server].is_local or stamps.is_local(head)):
+    begun = [_first_lines(peek.head) for _, peek in files]
+    heads = ["\n".join(lines) for lines, _ in begun]
+    begins, told = _begins([path for path, _ in files], heads, options)
+    if options.tz is None and (READERS[server].is_local or stamps.is_local(heads[0])):
         told = (*told, "times without a zone taken as UTC")
-    columns = {name: pl.col(name).cast(dtype) for name, dtype in BOUNCES.items()}
-    columns["time"] = stamps.time_of(pl.col("stamp"), year, first, options.tz or "UTC")
-    return Log(server, _source(READERS[server], files, off, columns), told)
+    source = _source(READERS[server], files, begun[0][1], begins, options.tz or "UTC")
+    return Log(server, source, told)
 
 
 def _source(
     server: Server,
     files: Sequence[tuple[Path, Peek]],
     off: Unwrap | None,
-    columns: Mapping[str, pl.Expr],
+    begins: Begins | None,
+    zone: str,
 ) -> pl.LazyFrame:
     """Give the events of a log as Polars asks for them: what nobody wants is not worked out."""
+    columns = {name: pl.col(name).cast(dtype) for name, dtype in BOUNCES.items() if name != "time"}
 
     def frames(
         names: list[str] | None, wanted: pl.Expr | None, rows: int | None, _size: int | None
@@ -122,8 +125,17 @@ def _source(
         starts: list[int] = []
 
         def finish(events: pl.LazyFrame) -> pl.LazyFrame:
-            placed = {**columns, **_places([path for path, _ in files], starts)}
-            frame = events.select(value.alias(name) for name, value in placed.items())
+            begun = pl.Series(starts, dtype=pl.UInt32)
+            file = pl.lit(begun).search_sorted(pl.col("line"), side="right") - 1
+            sources = pl.Series([str(path) for path, _ in files])
+            line = pl.col("line") - pl.lit(begun).gather(file)
+            begin = begins and (pl.lit(begins[0]).gather(file), pl.lit(begins[1]).gather(file))
+            placed = columns | {
+                "time": stamps.time_of(pl.col("stamp"), zone, begin),
+                "source": pl.lit(sources).gather(file),
+                "line": line.cast(pl.Int64) + 1,
+            }
+            frame = events.select(placed[name].alias(name) for name in BOUNCES)
             chosen = frame if wanted is None else frame.filter(wanted)
             return chosen if names is None else chosen.select(names)
 
@@ -147,26 +159,32 @@ def _blocks(files: Sequence[tuple[Path, Peek]], starts: list[int]) -> Iterator[t
             lines = starts[-1] + first + block.count(b"\n") + (not block.endswith(b"\n"))
 
 
-def _places(paths: Sequence[Path], starts: Sequence[int]) -> dict[str, pl.Expr]:
-    """Give source and line of events by their line among all files, of which some have begun."""
-    begun = pl.Series(starts, dtype=pl.UInt32)
-    file = pl.lit(begun).search_sorted(pl.col("line"), side="right") - 1
-    names = pl.Series([str(path) for path in paths[: len(begun)]])
-    line = pl.col("line") - pl.lit(begun).gather(file)
-    return {"source": pl.lit(names).gather(file), "line": line.cast(pl.Int64) + 1}
+def _begins(
+    paths: Sequence[Path], heads: Sequence[str], options: Options
+) -> tuple[Begins | None, tuple[str, ...]]:
+    """Give year and month of the first line of each file, and what is to be told of the years.
 
-
-def _year(
-    path: Path, first: tuple[int, int] | None, options: Options
-) -> tuple[int, tuple[str, ...]]:
-    """Give the year of the first line, and what is to be told of it."""
-    if first is None:
-        return 0, ()
+    None where lines name their year.
+    """
+    firsts = [stamps.first_day(head) for head in heads]
+    known = [first for first in firsts if first]
+    if len(known) < len(firsts):
+        return None, ()
     if options.year is not None:
-        return options.year, ()
+        falls = [one > two for one, two in pairwise(known)]
+        years = list(accumulate(falls, initial=options.year))
+        notes = []
+    else:
+        years = [_year(path, first) for path, first in zip(paths, known, strict=True)]
+        notes = [f"year {year} from the date of the file" for year in dict.fromkeys(years)]
+    months = pl.Series([month for month, _ in known], dtype=pl.Int8)
+    return (pl.Series(years, dtype=pl.Int32), months), tuple(notes)
+
+
+def _year(path: Path, first: tuple[int, int]) -> int:
+    """Give the year of the first line in which none lies after the file's date."""
     try:
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError as error:
         raise BouncekitError(f"{path} cannot be opened ({error}): check its rights.") from None
-    year = written.year - (first > (written.month, written.day + 1))
-    return year, (f"year {year} from the date of the file",)
+    return written.year - (first > (written.month, written.day + 1))

@@ -5,7 +5,9 @@ the last of them tells of nobody.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,25 +22,49 @@ _ROTATED = re.compile(r"[._-](?:(?P<day>\d{4}-?\d\d-?\d\d)|(?P<number>\d{1,3})$)
 def series(paths: Sequence[Path]) -> list[list[Path]]:
     """Give the files that may be one log by their names, the oldest first; others alone.
 
-    >>> [names] = series([Path("mail.log"), Path("mail.log.2.gz"), Path("mail.log.1")])
-    >>> [path.name for path in names]
-    ['mail.log.2.gz', 'mail.log.1', 'mail.log']
+    Where one is missing between two, what follows may be about other messages with the same ids.
+
+    >>> names = ["mail.log", "mail.log.2.gz", "mail.log.1", "mail.log.4.gz"]
+    >>> [[path.name for path in paths] for paths in series([Path(name) for name in names])]
+    [['mail.log.4.gz'], ['mail.log.2.gz', 'mail.log.1', 'mail.log']]
     """
     families: dict[tuple[Path, str], list[Path]] = {}
     for path in paths:
         plain = _PACKED.sub("", path.name)
         families.setdefault((path.parent, _ROTATED.sub("", plain, count=1)), []).append(path)
-    return [sorted(family, key=_age) for family in families.values()]
+    return [part for family in families.values() for part in _by_age(family)]
 
 
-def _age(path: Path) -> tuple[str, int]:
-    """Give what sorts the files of a log: the one that is written now is the newest."""
-    found = _ROTATED.search(_PACKED.sub("", path.name))
-    if found is None:
-        return "9999", 0
-    if found["day"]:
-        return found["day"].replace("-", ""), 0
-    return "9999", -1 - int(found["number"])
+def _by_age(family: list[Path]) -> Iterator[list[Path]]:
+    """Give the files of one name, the oldest first, as far as they follow one another."""
+    told = [(path, _ROTATED.search(_PACKED.sub("", path.name))) for path in family]
+    written = [path for path, found in told if not found]  # now
+    days = sorted((_day(found["day"]), path) for path, found in told if found and found["day"])
+    numbers = sorted(
+        (-int(found["number"]), path) for path, found in told if found and found["number"]
+    )
+    if (days and numbers) or len(written) > 1 or any(day == 0 for day, _ in days):
+        yield from ([path] for path in family)
+        return
+    # The one that is written now comes before 1, or before 0 where there is one.
+    now = 1 if any(number == 0 for number, _ in numbers) else 0
+    ages = days or [*numbers, *((now, path) for path in written)]
+    steps = [two - one for (one, _), (two, _) in pairwise(ages)]
+    usual = 1 if numbers else min(filter(None, steps), default=1)
+    part = [path for _, path in ages[:1]]
+    for step, (_, path) in zip(steps, ages[1:], strict=True):
+        if step >= 2 * usual:  # one is missing
+            yield part
+            part = []
+        part.append(path)
+    yield [*part, *(written if days else [])]
+
+
+def _day(text: str) -> int:
+    """Give the number of a day, or 0 for a text that is none."""
+    with suppress(ValueError):
+        return date.fromisoformat(text).toordinal()
+    return 0
 
 
 def go_on(heads: Sequence[str]) -> bool:

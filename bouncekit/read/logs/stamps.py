@@ -86,13 +86,13 @@ def is_local(head: str) -> bool:
     return found is not None and not _ZONE.search(found[1])
 
 
-def time_of(stamp: pl.Expr, year: int, first: tuple[int, int] | None, zone: str) -> pl.Expr:
+def time_of(stamp: pl.Expr, zone: str, begin: tuple[pl.Expr, pl.Expr] | None) -> pl.Expr:
     """Give the time (Datetime, UTC) of a text that `stamp_of` gives or `MACHINE_STAMP` finds.
 
-    `year` is that of the first line; a month before that of the `first` one is of the year after.
-    A time that the clocks left out in spring is null.
+    `begin` is year and month of the first line of its file, where lines name no year: a month
+    before that is of the year after. A time that the clocks left out in spring is null.
     """
-    if first is None:
+    if begin is None:
         plain = stamp.str.replace(",", ".", literal=True).str.replace(" ", "T", literal=True)
         zoned = (
             plain.str.replace(" ", "", literal=True)
@@ -108,7 +108,8 @@ def time_of(stamp: pl.Expr, year: int, first: tuple[int, int] | None, zone: str)
     month = name.replace_strict(
         list(_MONTHS), list(range(1, 13)), default=None, return_dtype=pl.Int8
     )
-    of_year = pl.when(month < first[0]).then(pl.lit(str(year + 1))).otherwise(pl.lit(str(year)))
+    year, first = begin
+    of_year = (year + (month < first)).cast(pl.String)
     day = stamp.str.slice(4).str.replace("^ ", "0")
     text = pl.concat_str(of_year, name, day, separator=" ")
     written = _local(text.str.to_datetime("%Y %b %d %H:%M:%S", strict=False), zone)
