@@ -59,7 +59,7 @@ def _end(*_: object) -> None:
     """End in one sentence, whatever is being done."""
     with suppress(OSError):  # stderr may be closed
         os.write(2, f"bouncekit: {SAID}\n".encode())
-    os._exit(STOPPED)
+    os._exit(code_of_stop())
 
 
 if __name__ == "__main__":

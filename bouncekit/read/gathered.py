@@ -59,9 +59,9 @@ def shape_of(path: Path) -> tuple[Shape, int] | None:
     if not path.is_file():
         return None
     seen = peek(path)
-    if not seen.whole or kind_of(seen.head) not in ("json", "ndjson") or is_made(path):
-        return None
     kind = kind_of(seen.head)
+    if not seen.whole or kind not in ("json", "ndjson") or is_made(path):
+        return None
     try:
         values = [json.loads(record) for record in _records(kind, seen)]
     except (ValueError, RecursionError):

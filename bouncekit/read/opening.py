@@ -34,7 +34,6 @@ DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 # What it says where the system, and not the file, is the trouble.
 _OF_SYSTEM = re.compile(r"\(os error (\d+)\)")
 
-
 # Files of a name that show whether it is a log's.
 SOME = 3
 
@@ -120,9 +119,10 @@ def _logs_whole(found: list[Found], options: Options) -> Iterator[list[Found]]:
 
 def _one_log(paths: list[Path], options: Options) -> list[Path]:
     """Give those of some files that are one log; a file that says nothing yet is left out."""
-    if not any(_server_of_file(path, options) for path in paths[:SOME]):
+    servers = {path: _server_of_file(path, options) for path in paths[:SOME]}
+    if not any(servers.values()):
         return []
-    servers = {path: _server_of_file(path, options) for path in paths}
+    servers |= {path: _server_of_file(path, options) for path in paths[SOME:]}
     ours = [path for path, server in servers.items() if server is not None]
     is_one = len(set(servers.values()) - {None}) == 1 and are_one([(p, peek(p)) for p in ours])
     return ours if is_one else []
